@@ -19,23 +19,20 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.ci import artifacts
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
+from reconciler.ci.artifacts import UploadedFile
 from reconciler.ci.comment import PLAN_FILE, fits
 from reconciler.ci.github import PER_PAGE, GitHub, Pull
 from reconciler.console import say, write_file
 from reconciler.errors import ConfigurationError, UnreadableError
+from reconciler.model import Plan
 from reconciler.outcome import Outcome
 from reconciler.render import parse_plan
 from reconciler.render.cells import counted
-
-if TYPE_CHECKING:
-    from reconciler.ci.artifacts import UploadedFile
-    from reconciler.model import Plan
 
 MOST_PULLS = 30  # the newest that were merged; plans of older ones are long applied
 

@@ -13,18 +13,15 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler.ci.connection import opened_on
 from reconciler.ci.github import GitHub, Object
 from reconciler.console import say, write_file
 from reconciler.errors import NotFoundError, RefusedError, UnreadableError
+from reconciler.http.response import Response
 from reconciler.http.urls import is_loopback, named, split_url
 from reconciler.outcome import Outcome
-
-if TYPE_CHECKING:
-    from reconciler.http.response import Response
 
 READ = "actions: read"
 MOST_BYTES = 64 * 1024 * 1024  # of an artifact, and of one file in it; a snapshot of 10,000 has 15

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import queue_head, read_event, workflow_run
+from reconciler.ci.github import GitHub, Pull
 from reconciler.console import redacted, say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 from reconciler.model import Plan, Report
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.documents import parse_document
-
-if TYPE_CHECKING:
-    from reconciler.ci.github import GitHub, Pull
 
 PLAN_FILE = "plan.json"  # in every artifact that holds a plan
 MOST_BYTES = 64 * 1024 * 1024

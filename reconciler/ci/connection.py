@@ -6,13 +6,11 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.ci.event import default_branch, forked, pull_number, read_event, workflow_run
+from reconciler.ci.github import GitHub, Pull
 from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
-
-if TYPE_CHECKING:
-    from reconciler.ci.github import GitHub, Pull
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from reconciler import __version__
@@ -13,11 +13,9 @@ from reconciler.ci import connection as github
 from reconciler.ci.github import GitHub, Object
 from reconciler.console import say
 from reconciler.errors import ReconcilerError, RefusedError
+from reconciler.http.response import Response
 from reconciler.model import Plan, Reason
-
-if TYPE_CHECKING:
-    from reconciler.http.response import Response
-    from reconciler.outcome import Outcome
+from reconciler.outcome import Outcome
 
 LABEL = "drift"
 WRITE, READ = "issues: write", "issues: read"

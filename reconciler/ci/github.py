@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from reconciler.errors import (
     ConfigurationError,
@@ -23,12 +23,10 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
+from reconciler.http.client import Http
 from reconciler.http.response import Response, error_of, one_line
 from reconciler.http.tries import RETRIED_METHODS
 from reconciler.http.urls import is_loopback, named, origin, split_url
-
-if TYPE_CHECKING:
-    from reconciler.http.client import Http
 
 API_URL = "https://api.github.com"
 PER_PAGE = 100

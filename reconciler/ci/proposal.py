@@ -22,20 +22,18 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from reconciler import __version__, git
 from reconciler.ci import branches
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
+from reconciler.ci.branches import Commit
+from reconciler.ci.github import GitHub
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
-
-if TYPE_CHECKING:
-    from reconciler.ci.branches import Commit
-    from reconciler.ci.github import GitHub
-    from reconciler.model import Plan
+from reconciler.model import Plan
 
 _TRAILER = "Reconciler-Proposal:"
 

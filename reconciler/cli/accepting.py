@@ -9,10 +9,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli.editing import Edit, content_of, finish, loaded, make_edits
+from reconciler.cli.options import Drifting
 from reconciler.cli.session import plan_of_merge
 from reconciler.console import say
 from reconciler.desired.cells import NewCell, Table
@@ -31,9 +31,6 @@ from reconciler.model import (
 )
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import few
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Drifting
 
 
 @dataclass(frozen=True)

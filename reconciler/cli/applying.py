@@ -23,13 +23,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.approval import Approval, only_ends, uncovered
 from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
+from reconciler.cli.options import Applying, Part, Where, Writing
+from reconciler.cli.output import Page
+from reconciler.cli.session import Session
 from reconciler.console import say
 from reconciler.engine.run import concerns, converge
 from reconciler.engine.steps import Course, Ended, Goal
@@ -40,12 +42,7 @@ from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
 from reconciler.model import Action, Desired, Failure, NotDeclared, Plan, Reason, Report
 from reconciler.outcome import Outcome
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Applying, Part, Where, Writing
-    from reconciler.cli.output import Page
-    from reconciler.cli.session import Session
-    from reconciler.plan import Prune
+from reconciler.plan import Prune
 
 
 @dataclass(frozen=True)

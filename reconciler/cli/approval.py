@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.approval import Answer, Approval
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
-
-if TYPE_CHECKING:
-    from reconciler.ledger.plans import Plans
-    from reconciler.model import Plan
+from reconciler.ledger.plans import Plans
+from reconciler.model import Plan
 
 
 def check(approval: Approval, fresh: Plan, plans: Plans, *, trains: bool = False) -> None:

@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,12 +19,10 @@ from reconciler.cli.begin_options import Beginning, CodeHost
 from reconciler.cli.made import Made, repository
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
+from reconciler.model import Desired, StoreUrl
 from reconciler.outcome import Outcome, Valid
 from reconciler.platforms import platforms
-
-if TYPE_CHECKING:
-    from reconciler.model import Desired, StoreUrl
-    from reconciler.platforms.platform import Platform
+from reconciler.platforms.platform import Platform
 
 IGNORED = ("plan.json", "report.json", "report.html", "snapshot.json")
 SCHEMA = Path("schemas") / "reconciler.schema.json"

@@ -15,8 +15,11 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -27,6 +30,7 @@ from reconciler.cli import applying, choose, commands, compose, ending, session,
 from reconciler.cli.emulate import opened
 from reconciler.cli.options import Part, Where
 from reconciler.cli.output import Page
+from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError
 from reconciler.model import Desired, Model, Plan, Report
 from reconciler.outcome import Outcome
@@ -34,12 +38,6 @@ from reconciler.platforms.contract import DONE
 from reconciler.platforms.platform import Demo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-    from types import FrameType
-
-    from reconciler.engine.world import World
-
     # Runs a server while it is open, to which it lets the sample in a folder lead.
     Server = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
 

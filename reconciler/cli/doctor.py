@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__, errors
@@ -19,15 +18,13 @@ from reconciler.ci.checks import workflow_checks
 from reconciler.cli import choose, compose, session
 from reconciler.cli.made import repository
 from reconciler.cli.notify import webhook
+from reconciler.cli.options import Part, Where
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.http.response import Response
 from reconciler.model import Action, Auth, Check, Checkup, Desired, Level, Plan, Source
 from reconciler.outcome import Outcome
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Part, Where
-    from reconciler.http.response import Response
-    from reconciler.stores.contract import Store
+from reconciler.stores.contract import Store
 
 MOST_SKEW_S = 60.0
 FATAL_SKEW_S = 600.0  # clouds refuse what is signed at another time

@@ -7,20 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__, errors, git
 from reconciler.cli import choose, session
+from reconciler.cli.options import Part, Where
 from reconciler.console import redacted
 from reconciler.errors import ConfigurationError, redact
 from reconciler.model import Desired, History, Observed, Plan, Reason, Report
 from reconciler.outcome import File, Outcome
 from reconciler.render.cells import counted
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Part, Where
-    from reconciler.report import Endpoint
+from reconciler.report import Endpoint
 
 
 def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:

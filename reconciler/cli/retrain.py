@@ -21,23 +21,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.cli import choose, editing, session
+from reconciler.cli.options import Some, Where
+from reconciler.cli.session import Session
 from reconciler.console import say
 from reconciler.desired.edit import NewText
 from reconciler.desired.promotion import by_document, some
 from reconciler.desired.schema import is_a
 from reconciler.engine import age
 from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.model import Binding, Desired
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import few, visible
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Some, Where
-    from reconciler.cli.session import Session
-    from reconciler.model import Binding, Desired
 
 _STAND_IN = "reconciler-any-version"  # shows where a recipe has the version
 _MOST_OF_A_DAY = 99

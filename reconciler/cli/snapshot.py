@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler import __version__, errors
 from reconciler.cli import compose, session, stopping
@@ -22,10 +22,8 @@ from reconciler.model import Desired, Environment, Reason
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
 from reconciler.outcome import File, Kept, Outcome
+from reconciler.platforms.contract import Target, Trainer
 from reconciler.render.cells import counted
-
-if TYPE_CHECKING:
-    from reconciler.platforms.contract import Target, Trainer
 
 _OF_THIS_MACHINE = "its files are read on the machine that has them; plan there, without --live"
 AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead of ours

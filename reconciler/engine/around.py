@@ -13,15 +13,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe, observe_artifact
+from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError, RefusedError
+from reconciler.ledger import Manifest
 from reconciler.model import Binding, Health, HealthCode, Live
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.ledger import Manifest
 
 log = logging.getLogger(__name__)
 

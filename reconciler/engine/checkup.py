@@ -13,19 +13,16 @@ making would be right about itself, and the run would fail nevertheless.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine import tables
 from reconciler.engine.models import manifest_of
 from reconciler.engine.prove import answer, asks
 from reconciler.engine.reading import reading
+from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError
 from reconciler.model import ArtifactState, Binding, Check, HealthCode, Level, Observed
 from reconciler.stores.contract import KnowsRights, Store, beginning_of
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
 
 _NOBODY = f"rc-{0:032x}-a1"  # the id of a job that no training has
 _NOTHING = "_doctor/"  # below which no store has anything

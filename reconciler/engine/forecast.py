@@ -6,13 +6,10 @@ import logging
 import statistics
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError
 from reconciler.model import LEAST_RUNS, Binding, Forecast, Plan
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
 
 log = logging.getLogger(__name__)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from reconciler.engine.models import version_name
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
+from reconciler.engine.world import World
 from reconciler.errors import WireError
+from reconciler.ledger import Manifest
 from reconciler.model import Binding, History, Live, MadeVersion, Observed, Record, VersionState
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.ledger import Manifest
 
 
 def history(world: World, binding: Binding) -> History:

@@ -9,13 +9,10 @@ the store has its manifest beside it. What neither knows was made by somebody el
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from reconciler.engine.world import World
+from reconciler.ledger import Manifest
 from reconciler.model import Binding, EventKind, Model, ModelRef, Record
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.ledger import Manifest
 
 
 def wanted_ref(world: World, binding: Binding) -> ModelRef:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from reconciler.engine import tables
 from reconciler.engine.evaluation import parse_metrics
@@ -13,11 +12,13 @@ from reconciler.engine.models import metrics_of, proved_otherwise, version_name,
 from reconciler.engine.way_back import is_rejected, last_good, observe_way_back
 from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import NotKnownError, RefusedError, UnreadableError, WireError
+from reconciler.ledger import Attempt, Manifest
 from reconciler.model import (
     METRICS,
     MODEL,
     Artifact,
     ArtifactState,
+    Binding,
     Health,
     HealthCode,
     Level,
@@ -25,17 +26,13 @@ from reconciler.model import (
     ModelRef,
     Observed,
     Reason,
+    Record,
     Refusal,
     RuleKind,
     Witness,
 )
 from reconciler.platforms.contract import Job, JobState, Registry
 from reconciler.stores.contract import Place, Properties, beginning_of
-
-if TYPE_CHECKING:
-    from reconciler.ledger import Attempt, Manifest
-    from reconciler.model import Binding, Record
-
 
 GRACE_S = 24 * 3600.0
 

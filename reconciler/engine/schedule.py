@@ -21,12 +21,9 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Again, Outcome, Ready, Run
-
-if TYPE_CHECKING:
-    from reconciler.engine.slots import JobSlots
 
 
 @dataclass

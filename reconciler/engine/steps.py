@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from reconciler.engine.slots import JobSlots, JobTimes
 from reconciler.engine.train import VersionLocks
+from reconciler.engine.world import World
 from reconciler.errors import ERROR, REFUSED
 from reconciler.model import Binding, Change, Failure, Held, Proof, Reached, Reason, Unfinished
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.soon import Soon
+from reconciler.soon import Soon
 
 
 class Progress(Protocol):

@@ -11,18 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from reconciler.engine.observe import look, observe
 from reconciler.engine.reading import each, reading
+from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError
 from reconciler.ledger import Ledger
 from reconciler.model import Binding, NotDeclared, Observed, Owned
+from reconciler.soon import Soon
 from reconciler.stores.survey import Survey
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.soon import Soon
 
 T = TypeVar("T")
 

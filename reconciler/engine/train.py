@@ -22,7 +22,6 @@ import logging
 import threading
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import access_s, fingerprints
 from reconciler.engine.world import World, timestamp
@@ -30,10 +29,8 @@ from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import METRICS, MODEL, Artifact, ArtifactState, Binding, Reason
 from reconciler.platforms.contract import JobState, Order
+from reconciler.soon import Soon
 from reconciler.stores.contract import Access, Place, Properties, Store, sha256_of, url_of
-
-if TYPE_CHECKING:
-    from reconciler.soon import Soon
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
 from reconciler.model import Binding, Desired, Health, HealthCode, Live, Reason, Refusal
+from reconciler.platforms.platform import Kind
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from reconciler.platforms.platform import Kind
 
 MARK = "$reconciler"
 MOST_BYTES = 64 * 1024 * 1024

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from reconciler.errors import ConfigurationError, NotKnownError
@@ -28,10 +28,8 @@ from reconciler.http.credentials import AccessToken
 from reconciler.http.response import Headers, Response
 from reconciler.offline.redaction import kept_json
 from reconciler.offline.stores import Heard, Memory, Remembered
+from reconciler.stores.contract import Store
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from reconciler.stores.contract import Store
 
 KEPT_STATUSES = (200, 404)
 _KEPT_QUERY = ("api-version", "$skiptoken", "$skip", "$top", "$filter")

@@ -17,21 +17,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cattrs import Converter
 from cattrs.cols import is_mapping, is_set
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import redact
+from reconciler.model import Environment
 from reconciler.offline.recorded import KEPT_STATUSES, Answers
 from reconciler.render.documents import json_document
 from reconciler.stores.contract import Properties
-
-if TYPE_CHECKING:
-    from cattrs import Converter
-
-    from reconciler.model import Environment
 
 FAMILY = "reconciler/snapshot/"
 SCHEMA = f"{FAMILY}v2"
