@@ -31,7 +31,7 @@ from reconciler.model import (
     RuleKind,
     Witness,
 )
-from reconciler.platforms.contract import Job, JobState, Registry
+from reconciler.platforms.contract import Job, JobState, Registered
 from reconciler.stores.contract import Place, Properties, beginning_of
 
 GRACE_S = 24 * 3600.0
@@ -122,8 +122,8 @@ def observe_artifact(world: World, binding: Binding, live: Live) -> Artifact:
     ref = wanted_ref(world, binding)
     entry = world.ledger.read(binding.version)
     if entry is None or (entry.manifest.vacant and entry.manifest.recipe != binding.recipe):
-        if (registry := world.registries.get(binding.recipe.trainer)) is not None:
-            return _registered(registry, binding, ref)
+        if (version := world.registered(binding.recipe)) is not None:
+            return _registered(version, binding, ref)
         for port, path in binding.recipe.inputs:
             if world.data.head(path) is None:
                 why = f"input {port}: {path} is not in {world.data.uri}; upload it first"
@@ -152,10 +152,9 @@ def _lacks(world: World, path: str, declared: tuple[str, ...]) -> str:
     return "; ".join(why for level, why in wrong if level is Level.ERROR)
 
 
-def _registered(registry: Registry, binding: Binding, ref: ModelRef) -> Artifact:
+def _registered(version: Registered, binding: Binding, ref: ModelRef) -> Artifact:
     """A version that is still to be taken in, with the metrics of its run, by which its gates judge
     it before anything is copied; FAILED where it must not be taken in or no gate could judge it."""
-    version = registry.look(binding.recipe)
     finite = {name: value for name, value in version.metrics.items() if isfinite(value)}
     asked = [rule.metric for rule in binding.accept if rule.kind is not RuleKind.MIN_ROWS]
     unknown = [name for name in asked if name not in finite]
@@ -349,9 +348,9 @@ def _if_the_file_is_there(
     file = world.store.head(name)
     evaluated = manifest.evaluation.fingerprint if manifest.evaluation else ""
     failed = replace(artifact, state=ArtifactState.FAILED)
-    registry = world.registries.get(binding.recipe.trainer)
-    if registry is not None and (why := registry.look(binding.recipe).refusal):
-        return replace(failed, code=Reason.NOT_REGISTERED, message=why)
+    version = world.registered(binding.recipe)
+    if version is not None and version.refusal:
+        return replace(failed, code=Reason.NOT_REGISTERED, message=version.refusal)
     if manifest.evaluation is None and world.trainers[binding.recipe.trainer].collects:
         return artifact  # its file is collected before it is noted
     if file is None:

@@ -19,7 +19,7 @@ from reconciler.engine.world import World
 from reconciler.errors import ReconcilerError
 from reconciler.ledger import Ledger
 from reconciler.model import Binding, NotDeclared, Observed, Owned
-from reconciler.soon import Soon
+from reconciler.soon import Once, Soon
 from reconciler.stores.survey import Survey
 
 T = TypeVar("T")
@@ -100,7 +100,8 @@ def surveyed(world: World, bindings: tuple[Binding, ...], soon: Soon) -> World:
     store = Survey(world.store, groups, soon)
     inputs = [path for binding in bindings for _, path in binding.recipe.inputs]
     data = Survey(world.data, [inputs] if world.data.lists_fingerprints else (), soon)
-    return replace(world, targets=targets, store=store, data=data, ledger=Ledger(store).glance())
+    ledger = Ledger(store).glance()
+    return replace(world, targets=targets, store=store, data=data, ledger=ledger, looked=Once())
 
 
 def _groups(ledger: Ledger, bindings: tuple[Binding, ...]) -> list[list[str]]:

@@ -15,6 +15,7 @@ from reconciler.model import (
     Event,
     EventKind,
     ModelRef,
+    Recipe,
     Record,
 )
 from reconciler.stores.contract import Store, name_in
@@ -22,7 +23,8 @@ from reconciler.stores.contract import Store, name_in
 if TYPE_CHECKING:
     from reconciler.ledger import Ledger
     from reconciler.ledger.lock import Clock
-    from reconciler.platforms.contract import Job, Registry, Target, Trainer
+    from reconciler.platforms.contract import Job, Registered, Registry, Target, Trainer
+    from reconciler.soon import Once
 
 
 class Offers(Protocol):
@@ -62,6 +64,7 @@ class World:
     trainer of the recipes whose versions they have. `connected` are the platforms by their names,
     for what is asked of each of them, whatever git declares. `frozen` says until when nothing may
     be changed. `declared` are the bindings of git by name, also those that a selection hides.
+    `looked` are versions of registries that one look at many bindings asks for once.
     """
 
     targets: Mapping[str, Target]
@@ -78,10 +81,19 @@ class World:
     connected: Mapping[str, Offers] = field(default_factory=dict)
     frozen: Callable[[], str] = lambda: ""
     declared: Mapping[str, Binding] = field(default_factory=dict)
+    looked: Once[Registered] | None = None
 
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""
         return self.targets[kind] if kind in self.targets else self.idle[kind].connect()
+
+    def registered(self, recipe: Recipe) -> Registered | None:
+        """The version in the registry that has it; None where it is of none."""
+        if (registry := self.registries.get(recipe.trainer)) is None:
+            return None
+        if self.looked is None:
+            return registry.look(recipe)
+        return self.looked(repr(recipe), lambda: registry.look(recipe))
 
     def file_at(self, url: str) -> tuple[Store, str] | None:
         """The store that has a file, and its name there, by its URL; None for a file elsewhere."""

@@ -44,7 +44,9 @@ def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(home: 
     for number in range(20):
         home.add(f"churn-{number}", "blue")
     assert run(["import"]) == errors.SUCCESS
+    home.requests.clear()
     assert run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
+    assert home.requests.count("GET /models/m/versions/1") == 1, "all are to get that version"
     assert run(["import"]) == errors.SUCCESS
     (wanted,) = load(Path("services")).values()
     assert len(wanted.bindings) == 20
