@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
-from reconciler import errors
+from reconciler import emulator, errors
 from reconciler.errors import ConfigurationError
 from reconciler.model import Action, Reason
+from tests.azureml.emulated import Emulated
 from tests.azureml.test_endpoint import NAME, mine
+from tests.emulator.azureml import WS
+from tests.lab import URL, LabClock
 from tests.twins.contract import FIRST, SECOND
 
 if TYPE_CHECKING:
@@ -216,3 +223,102 @@ def test_a_mirror_that_cannot_be_is_an_error_with_its_place(
         twin.desired()
     assert re.search(r"all.yaml:\d+:\d+: " + place, str(caught.value))
     assert words in str(caught.value)
+
+
+# --- where containers run -------------------------------------------------------------------------
+
+
+class Asked(Emulated):
+    """The sample with a mirror of half the traffic; while it shows, a client asks every 3 s."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.heard: list[tuple[int, str]] = []
+        self.next_s = 0.0
+        how = "  keepWarm: 24h\n"
+        self.edit("churn.yaml", how, f"{how}  mirror: {{share: 50%, for: 5m}}\n")
+
+    @property
+    def engine_clock(self) -> Any:
+        return AskingClock(self)
+
+    def ask(self) -> None:
+        if self.clock() < self.next_s:
+            return
+        self.next_s = self.clock() + 3
+        properties = self.get("onlineEndpoints/churn")["properties"]
+        if not properties["mirrorTraffic"]:
+            return
+        session = requests.Session()
+        session.mount(URL, emulator.InProcessAdapter(self.cloud))
+        headers = {"Authorization": "Bearer local-churn-key"}
+        rows = {"rows": [{"months": 9.0, "calls": 1.0}]}
+        answer = session.post(properties["scoringUri"], json=rows, headers=headers)
+        self.heard.append((answer.status_code, answer.headers["azureml-model-deployment"]))
+        for thread in [each for each in threading.enumerate() if each.name == "mirror"]:
+            thread.join()
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How many requests a deployment of the emulator had."""
+        path = f"{WS}/onlineEndpoints/churn/deployments/{name}"
+        found: dict[str, int] = self.cloud._core.world.resources[path].kept["counts"]
+        return found
+
+
+class AskingClock(LabClock):
+    def __init__(self, world: Asked) -> None:
+        super().__init__(world.clock)
+        self._world = world
+
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        self._world.ask()
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Asked]:
+    made = Asked(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_running_candidate_answers_copies_that_nobody_hears_and_gets_the_traffic(
+    asked: Asked,
+) -> None:
+    assert asked.apply().failures == ()
+    (new,) = asked.get("onlineEndpoints/churn")["properties"]["traffic"]
+    assert {name for _, name in asked.heard} == {"blue"}
+    copies = asked.counts(new)
+    assert copies["failed"] == 0
+    # What shows a little late is asked once or twice more, or less.
+    assert abs(copies["mirrored"] - len(asked.heard) / 2) <= 3
+    assert copies["mirrored"] > 20
+    said = " ".join(detail for _, _, detail in asked.progress.said)
+    assert re.search("mirrors 50 % for [0-9] of 5 min: 0 of about [1-9][0-9]+ failed", said)
+    assert asked.get("onlineEndpoints/churn")["properties"]["mirrorTraffic"] == {}
+    assert asked.plan().converged
+
+
+def test_a_running_candidate_that_fails_copies_is_taken_back_and_no_client_hears_of_it(
+    asked: Asked,
+) -> None:
+    script = asked.files / "scoring" / "score.py"
+    strict = (
+        "    if any(row['months'] > 5 for row in rows):\n        raise ValueError('too long')\n"
+    )
+    before, line, after = script.read_text().partition("    sums = [")
+    script.write_text(before + strict + line + after)
+    (failure,) = asked.apply().failures
+    # Its own probe, which it answered while it was staged, is counted as well.
+    assert re.search(
+        "mirrored to the candidate, (19 of about 20|2. of about 2.) failed", failure.message
+    )
+    assert "too long" in failure.message
+    assert "version 2 is rejected; the endpoint was not changed" in failure.message
+    assert set(asked.heard) == {(200, "blue")}
+    asked.clock.advance(60)
+    shown = asked.get("onlineEndpoints/churn")["properties"]
+    assert (shown["traffic"], shown["mirrorTraffic"]) == ({"blue": 100}, {})
+    listed = asked.get("onlineEndpoints/churn/deployments")["value"]
+    assert [deployment["name"] for deployment in listed] == ["blue"]
+    assert asked.changes()["churn"].code == Reason.REJECTED
