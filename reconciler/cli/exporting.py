@@ -32,8 +32,8 @@ def observe_exports(desired: Desired, live: Path, base: str) -> tuple[Observed, 
     the models in the store, whose files begin with `base`. Another one than the declared goes by
     its folder there: no manifest is read that would say which version it is."""
     observed = []
-    for binding, state in exported(desired, live, kinds()):
-        ref = ModelRef(url_of(base, binding.version.file(MODEL)))
+    for binding, state, called in exported(desired, live, kinds()):
+        ref = called or ModelRef(url_of(base, binding.version.file(MODEL)))
         file = name_in(base, state.served.url) if state.served else None
         name = binding.version.version if state.served == ref else (file or "").rpartition("/")[0]
         observed.append(Observed(binding, state, Artifact(ArtifactState.UNKNOWN, ref), None, name))

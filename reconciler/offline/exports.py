@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem, WireError
-from reconciler.model import Binding, Desired, Health, HealthCode, Live, Reason, Refusal
+from reconciler.model import Binding, Desired, Health, HealthCode, Live, ModelRef, Reason, Refusal
 from reconciler.platforms.platform import Kind
 from reconciler.strict_json import parse_json
 
@@ -23,8 +23,9 @@ MOST_SEPARATORS = 8_000_000  # half a gigabyte once it is read; a thousand expor
 
 def exported(
     desired: Desired, live: Path, kinds: Mapping[str, Kind]
-) -> Iterator[tuple[Binding, Live]]:
-    """Each binding and what its export says, from a file or a folder of files.
+) -> Iterator[tuple[Binding, Live, ModelRef | None]]:
+    """Each binding and what its export says, from a file or a folder of files; and what its
+    endpoint calls the declared version, where that is not the model's file.
 
     A single file speaks of one binding and the others are left out; in a folder, a binding
     without a file is refused. ConfigurationError: unreadable files, or a file of no binding.
@@ -40,7 +41,7 @@ def exported(
         raise ConfigurationError.of_file(live, why)
     for binding in desired.bindings:
         if not single or binding.name in documents:
-            yield binding, _live(binding, documents.get(binding.name), kinds)
+            yield binding, *_live(binding, documents.get(binding.name), kinds)
 
 
 def _files(live: Path) -> list[Path]:
@@ -99,17 +100,21 @@ def _binding_of(desired: Desired, path: Path, document: Mapping[str, Any]) -> Bi
     return None
 
 
-def _live(binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[str, Kind]) -> Live:
+def _live(
+    binding: Binding, document: Mapping[str, Any] | None, kinds: Mapping[str, Kind]
+) -> tuple[Live, ModelRef | None]:
     """The live state that a document shows; with a refusal where there is none or a damaged one."""
     if document is None:
         why = "no export of it was given; run `reconciler export`, or leave it out"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_EXPORTED, why))
+        return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_EXPORTED, why)), None
+    module = kinds[binding.kind].module
+    calls_it = getattr(module, "ref_from_export", lambda *_: None)
     try:
-        live: Live = kinds[binding.kind].module.live_from_export(document, binding)
-        return live
+        return module.live_from_export(document, binding), calls_it(document, binding)
     except WireError as exc:
         why = f"{exc.message}; export it again"
-        return Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.NOT_A_DEFINITION, why))
+        refusal = Refusal(Reason.NOT_A_DEFINITION, why)
+        return Live(Health(HealthCode.HEALTHY), refusal=refusal), None
 
 
 def read_document(path: Path) -> dict[str, Any] | Problem:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from reconciler import errors
 from reconciler.cli.compose import EMULATOR_VARIABLE
 from reconciler.cli.main import run
+from reconciler.model import Reason
 from tests.azureml.server import served as serving
 from tests.azureml.standin import KEY
 from tests.azureml.test_endpoint import NAME
+from tests.twins.contract import FIRST, SECOND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +65,47 @@ def test_an_offline_plan_is_the_live_one_and_needs_no_secret(
     assert len(twin.workspace.requests) == asked
     kept = (tmp_path / "snapshot.json").read_text()
     assert not [word for word in (secret, "a-secret-of-others", KEY) if word in kept]
+
+
+def test_a_plan_from_exports_needs_no_workspace_and_no_secret(
+    twin: Endpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    variables = "variables: {DATABASE: env:CODE_DATABASE}"
+    twin.edit("all.yaml", "  code: code\n", f"  code: code\n  {variables}\n")
+    where, folder = ("-f", str(twin.services)), tmp_path / "exports"
+    with serving(twin.workspace) as workspace:
+        environ = {EMULATOR_VARIABLE: workspace.url, "CODE_DATABASE": "a-secret-of-the-code"}
+        monkeypatch.setattr(type(twin), "environ", property(lambda _: environ))
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert twin.apply().failures == ()
+        assert run(["export", *where, "--out", str(folder)]) == errors.SUCCESS
+    for name in environ:
+        monkeypatch.delenv(name)
+    asked = len(twin.workspace.requests)
+
+    def planned(live: Path) -> Any:
+        capsys.readouterr()
+        arguments = ["plan", *where, "--live", str(live), "-o", "json"]
+        assert run(arguments) == errors.SUCCESS
+        (change,) = json.loads(capsys.readouterr().out)["changes"]
+        return change
+
+    for live in (folder, folder / "m.json"):
+        assert planned(live)["action"] == "NOOP"
+    twin.ask_for(SECOND)
+    change = planned(folder)
+    assert (change["action"], change["code"]) == ("BIND", Reason.OFFLINE)
+    twin.ask_for(FIRST)
+    twin.edit("all.yaml", "  instances: 1\n", "  instances: 3\n")
+    assert planned(folder)["action"] == "UPDATE"
+    twin.edit("all.yaml", "sklearn:3", "sklearn:4")
+    change = planned(folder)
+    assert "settings.environment" in [diff["path"] for diff in change["diffs"]]
+    assert change["action"] == "BIND"
+    kept = (folder / "m.json").read_text()
+    assert not [word for word in ("a-secret-of-the-code", KEY) if word in kept]
+    assert len(twin.workspace.requests) == asked

@@ -27,6 +27,7 @@ from reconciler.platforms.azureml.endpoint_reads import (
     exported,
     live_from_export,
     no_container,
+    ref_from_export,
     ref_in,
 )
 from reconciler.platforms.azureml.endpoint_spec import address, address_at, key_prefix
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.contract import Answer
     from reconciler.soon import Soon
 
-__all__ = ["OnlineEndpoints", "address", "key_prefix", "live_from_export"]
+__all__ = ["OnlineEndpoints", "address", "key_prefix", "live_from_export", "ref_from_export"]
 
 KIND = "OnlineEndpoint"
 NAME_TAKEN = "a name is unique in its region; where it is taken, write another endpoint"

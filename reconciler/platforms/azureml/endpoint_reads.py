@@ -79,6 +79,21 @@ class Reads:
 
 def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     """The live state that an exported endpoint shows; UnreadableError if it is none."""
+    reading, wanted = _read(document, binding), ref_from_export(document, binding)
+    shown = ref_in(reading.at, reading.mark, binding, binding.version, reading)
+    live = live_of(reading, shown, declared_in(binding), reading.switched_at)
+    # An export shows no variables, so whichever deployment of the name serves is the declared one.
+    served = wanted if live.served == shown else live.served
+    return replace(live, served=served, witness=Witness.EXPORT)
+
+
+def ref_from_export(document: Mapping[str, Any], binding: Binding) -> ModelRef:
+    """How the declared version is referred to at an exported endpoint, whose mark is part of it."""
+    reading = _read(document, binding)
+    return ref_in(reading.at, reading.mark, binding, binding.version, None)
+
+
+def _read(document: Mapping[str, Any], binding: Binding) -> Reading:
     endpoint, deployments = document.get("endpoint"), document.get("deployments")
     if document.get("schema") != SCHEMA or not isinstance(endpoint, dict):
         raise UnreadableError(f"it is no export of {binding.address}")
@@ -90,12 +105,7 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     at = AzureMl(CloudName.AZURE, where.subscription, where.resource_group, where.workspace)
     mark = tagged(texts(endpoint, "tags")).environment
     found = {text(each, "name").lower(): each for each in deployments}
-    reading = Reading(at, endpoint, found, mark)
-    wanted, shown = (ref_in(at, mark, binding, binding.version, seen) for seen in (None, reading))
-    live = live_of(reading, shown, declared_in(binding), reading.switched_at)
-    # An export shows no variables, so whichever deployment of the name serves is the declared one.
-    served = wanted if live.served == shown else live.served
-    return replace(live, served=served, witness=Witness.EXPORT)
+    return Reading(at, endpoint, found, mark)
 
 
 def ref_in(
