@@ -51,6 +51,7 @@ _SHAPES = tuple(
     re.compile(shape)
     for shape in (
         r"(?i:((?:[?&;]|\b)sig=)[^&\s\"'<>]+)",
+        r"([?&][csh]=)[A-Za-z0-9%._~+/=-]{16,}",  # of a signed address of an operation
         r"(?i:((?:AccountKey|SharedAccessSignature)=)[^;\s\"'<>]+)",
         r"(?i:([?&][a-z_-]{0,16}(?:token|secret|password|api_?-?key)=)[^&\s\"'<>]+)",
         r"(?i:(\bBearer\s+)[A-Za-z0-9._~+/=-]+)",

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote
 
 import pytest
 
-from reconciler import errors
+from reconciler import emulator, errors
 from reconciler.cli.demo import read_env_file
 from reconciler.emulator.messages import Request, Response
 from reconciler.model import Model
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     Command = Callable[..., Ran]
 
 SIGNATURE = re.compile(r"[?&]sig=([^&\s\"'<>\\]+)")
+SIGNED = re.compile(r"[?&][csh]=([^&\s\"'<>\\]{16,})")  # the address of an operation
 KEYS = re.compile(
-    r'"(?:primary|secondary|PrimaryKey|SecondaryKey|key|primaryKey|secondaryKey)"\s*:\s*"([^"]{8,})"'
+    r'"(?:primary|secondary|PrimaryKey|SecondaryKey|key|primaryKey|secondaryKey|accessToken)"'
+    r'\s*:\s*"([^"]{8,})"'
 )
 TRAINING_KEY = re.compile(r"[0-9a-f]{64}")  # a digest of a recipe, and no secret
 COMMANDS: list[tuple[str, ...]] = [
@@ -61,10 +63,19 @@ COMMANDS: list[tuple[str, ...]] = [
 ]
 
 
+class World(Protocol):
+    """An emulated cloud, and what runs are told of it."""
+
+    cloud: emulator.Cloud
+
+    @property
+    def environ(self) -> dict[str, str]: ...
+
+
 class Wiretap:
     """Collects every secret that passes; when `hostile`, errors hold the request's own."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: World) -> None:
         self.secrets = {v for n, v in lab.environ.items() if n.startswith("LOCAL_")}
         self.hostile: Callable[[Request], Response | None] = lambda _: None
         self._serve = lab.cloud.handle
@@ -82,7 +93,7 @@ class Wiretap:
 
     def _take(self, text: str) -> None:
         keys = (key for key in KEYS.findall(text) if not TRAINING_KEY.fullmatch(key))
-        for found in (*SIGNATURE.findall(text), *keys):
+        for found in (*SIGNATURE.findall(text), *SIGNED.findall(text), *keys):
             self.secrets |= {found, unquote(found), quote(unquote(found), safe="")}
 
 
@@ -100,10 +111,12 @@ def written(folder: Path) -> dict[str, str]:
     return {str(p): p.read_text(errors="replace") for p in files}
 
 
-def everything(command: Command, folder: Path) -> dict[str, str]:
+def everything(
+    command: Command, folder: Path, commands: list[tuple[str, ...]] = COMMANDS
+) -> dict[str, str]:
     """What all commands print and write."""
     texts = {}
-    for number, arguments in enumerate(COMMANDS):
+    for number, arguments in enumerate(commands):
         ran = command(*arguments)
         assert ran.code != errors.BUG, (arguments, ran.err)
         texts[f"{number} {' '.join(arguments)}"] = ran.out + ran.err
