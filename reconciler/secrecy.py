@@ -35,14 +35,19 @@ HIDDEN = "***"  # stands where a secret was
 _known_secrets: set[str] = set()
 
 # Shapes that are secret wherever they stand: bare base64 keys of 64 bytes (storage and Classic
-# endpoint keys are 88 characters), the password of a URL, keys of AWS, tokens of GitHub, private
-# keys. A group stands before the secret and may be shown.
+# endpoint keys are 88 characters), the password of a URL, keys of AWS, tokens of
+# GitHub, GitLab, Hugging Face, OpenAI, Databricks, Slack and Google, keys and client secrets of
+# Azure, private keys. A group stands before the secret and may be shown.
 _ANYWHERE = (
     r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])",
     r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     r"((?i:aws_?(?:secret|session))\w*[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9+/=]{16,}",
-    r"\bgh[opsru]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}",
+    r"\bgh[opsru]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}|\bglpat-[A-Za-z0-9_-]{20,}",
+    r"\bhf_[A-Za-z0-9]{30,}|\bdapi[0-9a-f]{32}\b",
+    r"\bsk-(?=[\w-]*[0-9])(?=[\w-]*[A-Z])(?:[a-z0-9]{2,8}-)*\w{20,}",
+    r"\bxox[a-z]-[A-Za-z0-9-]{16,}|\bAIza[A-Za-z0-9_-]{35}|\bGOCSPX-[A-Za-z0-9_-]{28}",
+    r"\b[A-Za-z0-9]{52}JQQJ9[9D][A-Za-z0-9]{26}\b|(?<![\w~.-])[\w~.-]{3}[78]Q~[\w~.-]{31,34}",
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*",
 )
 # Those that services repeat: SAS signatures, storage keys, bearer tokens, and JSON web tokens,
@@ -71,6 +76,7 @@ _WRITTEN = re.compile(
         )
     )
 )
+_LONG = ("hf_", "sk-", "glpat-", "dapi", "xox", "AIza", "GOCSPX", "JQQJ", "Q~")
 _HEX_TOKEN = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -83,7 +89,8 @@ def _may_hold_one(t: str) -> bool:
     """False for nearly every text, at a tenth of the cost of the pattern: its fixed parts."""
     by_sign = "@" in t or "=" in t
     by_word = "KEY" in t or "earer" in t or "EARER" in t or "aws" in t or "AWS" in t
-    return by_sign or by_word or "eyJ" in t or "KIA" in t or "SIA" in t or "gh" in t
+    by_beginning = "eyJ" in t or "KIA" in t or "SIA" in t or "gh" in t
+    return by_sign or by_word or by_beginning or (len(t) > 20 and any(p in t for p in _LONG))
 
 
 def is_hex_token(text: str) -> bool:

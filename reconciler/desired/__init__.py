@@ -161,7 +161,7 @@ def _documents(
 
 def _check(document: Document, rules: Schema) -> list[Problem]:
     """The problems of the document by itself; a secret is only said to be one."""
-    secrets = [p.under("secret") for p in leaks.check(document)]
+    secrets = [p.under("secret") for p in leaks.check(document, rules)]
     places = {(p.line, p.column) for p in secrets}
     others = rules.check(document)
     own = secrets + [p for p in others if (p.line, p.column) not in places]

@@ -13,30 +13,42 @@ from reconciler.secrecy import holds_secret, is_hex_token, looks_secret
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Document, Trail
+    from reconciler.desired.schema import Schema
 
+_PARAMETERS = ("spec", "training", "parameters")
+_ARGUMENTS = ("spec", "model", "with")  # parts of paths, which everybody sees
+_HARMLESS = re.compile(r"(env:|.*\$\{|$)", re.DOTALL)  # what stands for it, or nothing
+_HOW_ELSE = (
+    "write env:NAME where that is allowed, else let the code read it where it runs; "
+    "if it is no secret, give it another name"
+)
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*")
 _OUT = "looks like a secret; take it out, and renew it: git keeps what was committed"
 
 
-def check(document: Document) -> list[Problem]:
-    """One problem for every text of the document that looks like a secret."""
-    named = list(_named(document, "spec", "training", "parameters"))
+def check(document: Document, rules: Schema) -> list[Problem]:
+    """One problem for every text of the document that is a secret, by its name or its shape."""
+    named = list(_named(document, rules))
     return named + (
         list(_walk(document, document.data, ())) if _any_leaks(document.data, "") else []
     )
 
 
-def _named(document: Document, *trail: str) -> Iterator[Problem]:
-    """One problem for every parameter whose name says that its value is a secret."""
-    parameters: Any = document.data
-    for name in trail:
-        parameters = parameters.get(name) if isinstance(parameters, dict) else None
-    for name, value in parameters.items() if isinstance(parameters, dict) else ():
-        if holds_secret(name) and isinstance(value, str) and value and "${" not in value:
-            message = f'the parameter "{name}" holds a secret by its name, and git keeps its value'
-            yield problem(
-                document.at(*trail, name), f"{message}; keep it in the training experiment"
-            )
+def _named(document: Document, rules: Schema) -> Iterator[Problem]:
+    """One problem for every text that somebody's code is given under the name of a secret."""
+    for trail in (_PARAMETERS, *rules.texts.get(document.text("kind") or "", ())):
+        texts: Any = document.data
+        for name in trail:
+            texts = texts.get(name) if isinstance(texts, dict) else None
+        if trail == _ARGUMENTS or not isinstance(texts, dict):
+            continue
+        for name, value in texts.items():
+            if isinstance(value, str) and holds_secret(name) and not _HARMLESS.match(value):
+                yield problem(
+                    document.at(*trail, name),
+                    f"{dotted((*trail, name))} holds a secret by its name, and git keeps its value;"
+                    f" {_HOW_ELSE}",
+                )
 
 
 def check_comments(path: str, text: str, *, understood: bool) -> list[Problem]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"
 _PLACEHOLDER = {"$ref": "#/$defs/placeholder"}
+_NOT_TEXT = ("integer", "boolean")
 _ABSENCES = ("required", "minProperties")  # what a partial document may seem to lack
 
 
@@ -59,11 +60,28 @@ class Schema:
     @cached_property
     def not_text(self) -> dict[str, dict[Trail, str]]:
         """By kind, the ways in a document to what is no text: "integer" or "boolean"."""
-        ways_of: dict[str, dict[Trail, str]] = {}
+        return {
+            kind: {trail: here["type"] for trail, here in places if here.get("type") in _NOT_TEXT}
+            for kind, places in self._places.items()
+        }
+
+    @cached_property
+    def texts(self) -> dict[str, list[Trail]]:
+        """By kind, the ways in a document to texts whose names people choose."""
+        texts = self.filled["$defs"]["texts"]["additionalProperties"]
+        return {
+            kind: [trail for trail, here in places if here.get("additionalProperties") == texts]
+            for kind, places in self._places.items()
+        }
+
+    @cached_property
+    def _places(self) -> dict[str, list[tuple[Trail, dict[str, Any]]]]:
+        """By kind, each place of a document and a schema that it must match."""
+        places: dict[str, list[tuple[Trail, dict[str, Any]]]] = {}
         for case in self.filled["allOf"]:
-            ways = ways_of.setdefault(case["if"]["properties"]["kind"]["const"], {})
-            _walk(self.filled["$defs"], case["then"], (), ways)
-        return ways_of
+            of_kind = places.setdefault(case["if"]["properties"]["kind"]["const"], [])
+            of_kind += _walk(self.filled["$defs"], case["then"], ())
+        return places
 
     def accepts(self, data: Any) -> bool:
         """Whether the schema accepts it, without a word of why not."""
@@ -211,15 +229,14 @@ def _definition(name: str) -> dict[str, Any]:
 
 
 def _walk(
-    definitions: Mapping[str, Any], below: dict[str, Any], trail: Trail, types: dict[Trail, str]
-) -> None:
-    """Note in `types` each place below the trail where the schema wants an integer or a boolean."""
-    if "$ref" in below:
-        _walk(definitions, definitions[below["$ref"].removeprefix("#/$defs/")], trail, types)
-    if below.get("type") in ("integer", "boolean"):
-        types[trail] = below["type"]
-    for name, property_ in below.get("properties", {}).items():
-        _walk(definitions, property_, (*trail, name), types)
+    definitions: Mapping[str, Any], here: dict[str, Any], trail: Trail
+) -> Iterator[tuple[Trail, dict[str, Any]]]:
+    """Each place at and below the trail, with what the schema says of it."""
+    yield trail, here
+    if "$ref" in here:
+        yield from _walk(definitions, definitions[here["$ref"].removeprefix("#/$defs/")], trail)
+    for name, below in here.get("properties", {}).items():
+        yield from _walk(definitions, below, (*trail, name))
 
 
 # --- one function per keyword: document, way to the value, error → problems ------------------

@@ -80,7 +80,7 @@ def wrong(draft: Draft, rules: Schema) -> str:
     documents, problems, _ = read("", text)
     problems = [*problems, *leaks.check_comments("", text, understood=True)]
     for document in documents:
-        problems = [*problems, *leaks.check(document), *rules.check(document)]
+        problems = [*problems, *leaks.check(document, rules), *rules.check(document)]
     return problems[0].message if problems else ""
 
 

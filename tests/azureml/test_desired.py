@@ -59,6 +59,11 @@ def test_a_training_of_the_workspace_is_part_of_the_recipe(twin: Endpoints) -> N
         ("  model: {name", "  code: nowhere\n  model: {name", "no folder"),
         ("  model: {name", "  code: code\n  model: {name", '"environment" is missing'),
         ("  model: {name", "  script: a.py\n  model: {name", "add code"),
+        (
+            "  model: {name",
+            "  variables: {DB_PASSWORD: x}\n  model: {name",
+            "PASSWORD holds a secret",
+        ),
     ],
 )
 def test_what_could_only_fail_in_the_workspace_is_an_error(

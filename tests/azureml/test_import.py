@@ -144,11 +144,13 @@ def test_what_git_spells_otherwise_is_accepted_where_it_means_what_is_live(
     by_hand(home, "fraud", instances=3)
     assert run(["import"]) == errors.SUCCESS
     file = Path("services/imported/endpoints-1.yaml")
-    added = '  variables: {API_KEY: "plain"}  # ours\n  settings:\n'
+    added = '  variables: {LEVEL: "plain"}  # ours\n  settings:\n'
     file.write_text(file.read_text().replace('"90s"', "1.5m").replace("  settings:\n", added))
-    home.deployments["fraud", "blue"]["properties"]["requestSettings"]["requestTimeout"] = "PT45S"
+    live = home.deployments["fraud", "blue"]["properties"]
+    live["requestSettings"]["requestTimeout"] = "PT45S"
+    live["environmentVariables"]["LEVEL"] = SECRET
     assert run(["drift", "--accept"]) == errors.PARTIAL
     assert 'timeout: "45s"' in file.read_text()
-    assert 'API_KEY: "plain"}  # ours' in file.read_text()
+    assert 'LEVEL: "plain"}  # ours' in file.read_text()
     said = capsys.readouterr().err
-    assert "settings.variables.API_KEY cannot be accepted: no text of the YAML" in said
+    assert "settings.variables.LEVEL cannot be accepted: no text of the YAML" in said

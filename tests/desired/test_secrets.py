@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 ENV = "put it into an environment variable and write env:NAME"
 MUST = "must be the name of an environment variable; put the secret there and write env:NAME, in capitals"
 OUT = "looks like a secret; take it out, and renew it: git keeps what was committed"
+BY_NAME = (
+    "holds a secret by its name, and git keeps its value; write env:NAME where that is allowed, else "
+    "let the code read it where it runs; if it is no secret, give it another name"
+)
 SECRET = "c2VjcmV0"
 
 
@@ -101,8 +105,7 @@ SECRETS = [
         "a password in a parameter",
         "    outputs",
         f"    parameters: {{Database password: {SECRET}, Join key: id, Api key: '${{version}}'}}\n    outputs",
-        '8:37: the parameter "Database password" holds a secret by its name, and git keeps its value; '
-        "keep it in the training experiment",
+        f"8:37: spec.training.parameters.Database password {BY_NAME}",
     ),
     whole(
         "a SAS in an unknown place",
@@ -119,6 +122,15 @@ SECRETS = [
             ("a bearer token", "Authorization: Bearer 0123456789abcdef"),
             ("a JSON web token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
             ("a token of GitHub", "ghp_" + "a1" * 18),
+            ("a token of GitLab", "glpat-" + "a1" * 10),
+            ("a token of Hugging Face", "hf_" + "aB" * 17),
+            ("a key of OpenAI", "sk-proj-" + "aB1" * 16),
+            ("a token of Databricks", "dapi" + "0a" * 16),
+            ("a token of Slack", "xoxb-" + "12345678-" * 3),
+            ("a key of Google", "AIza" + "aB1_-" * 7),
+            ("a client secret of Google", "GOCSPX-" + "aB1-" * 7),
+            ("a client secret of Azure", "abc8Q~" + "aB1." * 8),
+            ("a key of an online endpoint", "aB" * 26 + "JQQJ99" + "B1" * 13),
             ("a private key", "-----BEGIN RSA PRIVATE KEY-----"),
         )
     ),
@@ -149,7 +161,8 @@ def test_a_secret_beside_a_syntax_error_is_not_printed(
 
 
 def test_a_comment_may_speak_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"# never write AccountKey=…, ?sig=…, Bearer tokens or aws_secret: here\n{BINDING}"
+    text = "# never write AccountKey=…, ?sig=…, Bearer tokens, sk-… keys or aws_secret: here\n"
+    text += f"# sk-learn-breast_cancer_classifier_v2, task-{SECRET * 4}\n{BINDING}"
     assert said_of(whole("", "binding", text), tmp_path, monkeypatch) == ()
 
 
