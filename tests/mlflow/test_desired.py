@@ -27,6 +27,8 @@ URL = "http://127.0.0.1:5000"
         ("alias: champion", "alais: champion", 'did you mean "alias"?'),
         (f"url: {URL}", "url: 127.0.0.1:5000", "is not the address of a server"),
         (f"url: {URL}", "url: http://mlflow.acme", "write https://mlflow.acme"),
+        (f"url: {URL}", f"url: {URL}/api/2.0/mlflow/", "write the URL without /api"),
+        (f"url: {URL}", f"url: {URL}/x/ajax-api", "write the URL without /api"),
         (f"url: {URL}", f"url: {URL}, token: sesame", "put the secret there and write env:NAME"),
         (f"url: {URL}", f"url: {URL}, user: ann", '"password" is missing'),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 NAME = "mlflow"
 _MODULE = f"{__name__}.alias"
+_API = re.compile(r"/(ajax-)?api(/[0-9.]+(/.*)?)?$")
+_OF_THE_API = "leads to the server's API; write the URL without /api and what follows"
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,7 @@ def _connection(block: Block) -> Connection:
     written = block.data
     url = written["url"].rstrip("/")
     problems = []
-    with_query = "is not a plain URL; write https://HOST:PORT" if "?" in url or "#" in url else ""
-    if why := why_not_asked(url) or with_query:
+    if why := why_not_asked(url) or (_OF_THE_API if _API.search(url) else ""):
         problems.append(block.problem(why, "url"))
     if "token" in written and "password" in written:
         problems.append(block.problem("token and password are both here; take one out", "token"))

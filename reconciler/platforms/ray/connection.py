@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from reconciler.platforms.platform import Block
 
 NAME = "ray"
 ANY = "any"
+_API = re.compile(r"/(api(/(jobs|serve|version)(/.*)?)?|-/(healthz|routes))/?$")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def parse(block: Block) -> Ray:
     given = block.data
     problems = []
     for name in ("url", "serve"):
-        if name in given and (why := why_not_asked(given[name])):
+        if name in given and (why := why_not_asked(given[name]) or _of_the_api(given[name])):
             problems.append(block.problem(why, name))
     if problems:
         raise ConfigurationError(problems)
@@ -63,6 +65,12 @@ def parse(block: Block) -> Ray:
         root=str(block.root),
         source=block.at("serve" if "serve" in given else "url"),
     )
+
+
+def _of_the_api(url: str) -> str:
+    """Why a URL that was copied from a request is none of a server; "" for one that is."""
+    match = _API.search(url)
+    return f"leads to Ray's API; write the URL without {match[0]}" if match else ""
 
 
 def named(host: str) -> str:
