@@ -32,11 +32,13 @@ _OURS = b'"schema": "reconciler/'  # plans, reports and snapshots, which no docu
 @dataclass(frozen=True)
 class Checkout:
     """The commit that is checked out, "" before the first one, and the files of the desired state
-    that are not as it has them.
+    that are not as it has them; of these, `unseen` are not in the working tree, although
+    `git status` calls it clean.
     """
 
     commit: str
     uncommitted: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def checkout(services: Path) -> Checkout | None:
@@ -59,8 +61,30 @@ def checkout(services: Path) -> Checkout | None:
             commit = rest.removeprefix("branch.oid ")
         elif kind in ("1", "u"):
             changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
-    new = os.fsdecode(good(run(services, "ls-files", "--others", "-z", "--", "."))).split("\0")
-    return Checkout(commit, (*changed, *(str(services / n) for n in new if _counts(services, n))))
+    unseen, new = _beside(services)
+    return Checkout(commit, (*changed, *unseen, *new), unseen)
+
+
+def _beside(services: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The files of the desired state that git tracks and left out, and those that it does not know.
+
+    It leaves out what a sparse checkout does not name, and submodules that nobody fetched.
+    """
+    listing = ("ls-files", "--cached", "--others", "--stage", "-t", "-z", "--", ".")
+    unseen, new = list[str](), list[str]()
+    for entry in os.fsdecode(good(run(services, *listing))).split("\0"):
+        head, _, name = entry.partition("\t")
+        if head.startswith("? "):
+            names, name = new, entry.removeprefix("? ")
+        elif head.startswith("S ") and not os.path.lexists(services / name):
+            names = unseen
+        elif head.startswith("H 160000 ") and not (services / name / ".git").exists():
+            names, name = unseen, f"{name}/"
+        else:
+            continue
+        if _counts(services, name):
+            names.append(str(services / name))
+    return tuple(unseen), tuple(new)
 
 
 def top(folder: Path) -> Path | None:

@@ -59,11 +59,18 @@ def pruning(desired: Desired, prune: bool, force: str | None) -> Prune | None:
     """The order to prune, None where nothing is; ConfigurationError where a selection hides who
     declares it."""
     from reconciler.plan import Prune
+    from reconciler.render.cells import few
 
     if prune and not desired.whole:
         raise ConfigurationError(
             "--prune is of a whole environment, or of a shard of it: what a selection leaves out "
             "looks as if nothing declared it; leave the selection out"
+        )
+    if prune and desired.unseen:
+        raise ConfigurationError(
+            "--prune is of all that git declares, and not all is in this working tree: "
+            f"{few(desired.unseen, _MOST_UNCOMMITTED)}; fetch it: "
+            "`git submodule update --init`, `git sparse-checkout disable`"
         )
     return Prune(forced=bool(force)) if prune else None
 
@@ -110,7 +117,7 @@ def committed(desired: Desired, services: Path, environ: Mapping[str, str]) -> D
     if here is None:
         here = git.Checkout(job)
     if here.uncommitted:
-        return replace(desired, uncommitted=here.uncommitted)
+        return replace(desired, uncommitted=here.uncommitted, unseen=here.unseen)
     of_pull = environ.get("GITHUB_EVENT_NAME") == "pull_request" and head
     return replace(desired, commit=head if of_pull and here.commit == job else here.commit)
 

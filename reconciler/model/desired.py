@@ -300,7 +300,8 @@ class Desired:
     `declared` counts those that a selection was made of; None where these are all. `left_out` are
     the bindings that git declares too and a selection hides; `shard` is the part (`2/4`).
     `there` is the environment that this one `requires` a proof in, None: no or an unknown one.
-    `commit` has it as it is here; "" where none has it, as where files are `uncommitted`.
+    `commit` has it as it is here; "" where none has it, as where files are `uncommitted`;
+    of these, `unseen` are not in the working tree.
     """
 
     environment: Environment
@@ -311,6 +312,7 @@ class Desired:
     there: Desired | None = None
     commit: str = ""
     uncommitted: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -16,7 +16,7 @@ from reconciler import errors, render
 from reconciler.ci import comment_text as rendering
 from reconciler.ci.github import GitHub
 from reconciler.cli import ending
-from reconciler.cli.choose import committed
+from reconciler.cli.choose import committed, pruning
 from reconciler.http.client import Http
 from reconciler.model import Action, Desired, Failure, Plan, Report
 from tests.ci.conftest import HEAD, MERGE, TOKEN
@@ -389,6 +389,32 @@ def test_what_another_repository_below_the_services_declares_is_of_no_commit(
         assert commit_of(clones) == git(clones, "rev-parse", "HEAD")
     (clones / "other" / "new.yaml").write_text("a: 2\n")
     assert commit_of(clones) == ""
+
+
+@pytest.mark.parametrize("how", ["a sparse checkout", "a submodule that nobody fetched"])
+def test_what_git_leaves_out_of_the_services_is_not_pruned_and_of_no_commit(
+    clones: Path, how: str
+) -> None:
+    """`git status` calls both clean, and what the files declare would look forgotten."""
+    (clones / "local" / "b.yaml").write_text("b: 1\n")
+    git(clones, "add", ".")
+    git(clones, "commit", "-qm", "Second")
+    if how == "a sparse checkout":
+        git(clones.parent, "sparse-checkout", "set", "--no-cone", "/*", "!a.yaml")
+        missing = clones / "local" / "a.yaml"
+    else:
+        (clones / "other").mkdir()
+        git(clones / "other", "init", "-q")
+        git(clones / "other", "commit", "-q", "--allow-empty", "-m", "First")
+        git(clones, "-c", "advice.addEmbeddedRepo=false", "add", "other")
+        git(clones, "commit", "-qm", "Other")
+        (clones / "other" / ".git").rename(clones.parent / "elsewhere")
+        missing = clones / "other"
+    found = committed(Desired(ENVIRONMENT, ()), clones, {})
+    assert not missing.is_file()
+    assert (found.commit, [Path(name) for name in found.unseen]) == ("", [missing])
+    with pytest.raises(errors.ConfigurationError, match=r"in this working tree: .*; fetch it"):
+        pruning(found, prune=True, force=None)
 
 
 def test_a_repository_that_git_does_not_read_has_no_commit(
