@@ -3,10 +3,11 @@
 Python's own reader takes more than JSON is: NaN, half a character, an object that names a member
 twice. Each of these could be read here and then neither shown, nor sent, nor stored again.
 
-Two checks are there for the way back. A number like 1e999 is JSON and becomes infinity, which
-cannot be written as JSON again; and half a character, which `\ud83d` alone is, can be held in a
-text and never be encoded. Both would fail much later, in a place that cannot name the file. The
-check for halves costs a pass over the text, so it is made only where such an escape is in it.
+Some checks are there for the way back. A number like 1e999 is JSON and becomes infinity, which
+cannot be written as JSON again; an integer of hundreds of digits becomes no float, as metrics are;
+and half a character, which `\ud83d` alone is, can be held in a text and never be encoded. Each
+would fail much later, in a place that cannot name the file. The check for halves costs a pass over
+the text, so it is made only where such an escape is in it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import re
 from typing import Any, NoReturn
 
+_MOST_DIGITS = 300
 _MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -48,6 +50,12 @@ def _finite(written: str) -> float:
     return value
 
 
+def _whole(written: str) -> int:
+    if len(written) > _MOST_DIGITS:  # no float holds it, and metrics and answers become floats
+        raise ValueError(f"{written[:40]}… is too large a number")
+    return int(written)
+
+
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in pairs:
@@ -57,7 +65,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
-_UNIQUE = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_members
-)
+_NUMBERS: Any = {
+    "parse_constant": _refuse_constant,
+    "parse_float": _finite,
+    "parse_int": _whole,
+}
+_DECODER = json.JSONDecoder(**_NUMBERS)
+_UNIQUE = json.JSONDecoder(**_NUMBERS, object_pairs_hook=_members)

@@ -186,6 +186,7 @@ def test_an_error_message_is_one_short_printable_line(http: Http, stand_in: Stan
         (b"", "application/json", "an empty body (application/json)"),
         (b'{"a": NaN}', "application/json", "application/json beginning"),
         (b'{"a": 1e999}', "application/json", "application/json beginning"),
+        (b'{"a": 1%s}' % (b"0" * 400), "application/json", "application/json beginning"),
         (b'{"a": "\xe9"}', "application/json", "application/json beginning"),
         (b"1" * 5000, "application/json", "application/json beginning"),
         (b"[" * 100_000, "application/json", "application/json beginning '[[["),
