@@ -146,7 +146,7 @@ class _Reader:
         self._path = path
         self._text = text
         self.problems: list[Problem] = []
-        self._parser: Any = None
+        self._next: Any = None  # the next event of the parser
         self._size = 0
 
     def documents(self) -> Iterator[Document]:
@@ -154,17 +154,14 @@ class _Reader:
         if character := forbidden(self._text):
             raise _HopelessError(Problem(self._path, *character))
         try:
-            self._parser = _Parser(self._text)
+            self._next = _Parser(self._text).get_event
+            while not isinstance(event := self._next(), yaml.StreamEndEvent):
+                if isinstance(event, yaml.DocumentStartEvent):
+                    document = self._document()
+                    if not (isinstance(document.data, Guess) and document.data.what == "null"):
+                        yield document
         except yaml.YAMLError as exc:
             raise self._unreadable(exc) from exc
-        while True:
-            event = self._next()
-            if isinstance(event, yaml.StreamEndEvent):
-                return
-            if isinstance(event, yaml.DocumentStartEvent):
-                document = self._document()
-                if not (isinstance(document.data, Guess) and document.data.what == "null"):
-                    yield document
 
     def _document(self) -> Document:
         """The document that begins at the next event, with the places of all that is in it."""
@@ -176,12 +173,6 @@ class _Reader:
         self._keys: dict[Trail, Spot] = {}
         data = self._value(self._next(), (), 0)
         return Document(self._path, data, self._values, self._keys, self._partial)
-
-    def _next(self) -> Any:
-        try:
-            return self._parser.get_event() or yaml.StreamEndEvent()
-        except yaml.YAMLError as exc:
-            raise self._unreadable(exc) from exc
 
     def _value(self, event: Any, trail: Trail, depth: int) -> Any:
         """The value that begins with the event; what has no place in desired state is complained

@@ -31,10 +31,15 @@ _ABSENCES = ("required", "minProperties")  # what a partial document may seem to
 
 @dataclass(frozen=True)
 class Schema:
-    """The composed schema: `text` for editors, and what it says of documents."""
+    """The composed schema, as editors have it `whole`, and what it says of documents."""
 
-    text: str
+    whole: dict[str, Any]
     kinds: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The schema for editors."""
+        return json.dumps(self.whole, indent=2) + "\n"
 
     def check(self, document: Document) -> list[Problem]:
         """Everything that the schema refuses in the document."""
@@ -54,7 +59,7 @@ class Schema:
     @cached_property
     def filled(self) -> dict[str, Any]:
         """The schema of documents in which every placeholder is filled."""
-        schema: dict[str, Any] = _filled(json.loads(self.text))
+        schema: dict[str, Any] = _filled(self.whole)
         return schema
 
     @cached_property
@@ -121,10 +126,8 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
     have its own way to verify.
     """
     whole = core()
-    definitions, common = (
-        whole["$defs"],
-        {n: whole["$defs"].pop(n) for n in ("binding", "training")},
-    )
+    definitions = whole["$defs"]
+    common = {name: definitions.pop(name) for name in ("binding", "training")}
     kinds, engines = [], []
     for name, text in fragments:
         fragment = json.loads(text)
@@ -160,7 +163,7 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
     for name in ("registry", "publish"):
         if not definitions["model"]["properties"][name]["properties"]:
             del definitions["model"]["properties"][name]
-    return Schema(json.dumps(whole, indent=2) + "\n", tuple(kinds))
+    return Schema(whole, tuple(kinds))
 
 
 @cache
@@ -224,7 +227,7 @@ def hint_of(definition: str) -> str:
 
 @cache
 def _definition(name: str) -> dict[str, Any]:
-    definition: dict[str, Any] = _filled(core())["$defs"][name]
+    definition: dict[str, Any] = _filled(core()["$defs"][name])
     return definition["properties"]["version"] if name == "version" else definition
 
 

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from reconciler.errors import ConfigurationError, Problem, printable
@@ -48,11 +49,15 @@ class Files:
 
         What a terminal would obey in it is escaped where it is printed.
         """
-        return (PurePosixPath(self.display) / below).as_posix()
+        return (self._top / below).as_posix()
 
     def below(self, path: str) -> PurePosixPath:
         """The path below the root that messages name so."""
-        return PurePosixPath(path).relative_to(self.display)
+        return PurePosixPath(path).relative_to(self._top)
+
+    @cached_property
+    def _top(self) -> PurePosixPath:
+        return PurePosixPath(self.display)
 
 
 class CannotReadError(Exception):

@@ -119,6 +119,7 @@ SECRETS = [
         for what, text in (
             ("a key of AWS", f"AKIA{'I0SF0DNN7EXAMPLE'}"),
             ("a secret of AWS", "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCY"),
+            ("one in other case", "Aws_Secret_Access_Key: wJalrXUtnFEMIK7MDENGbPxRfiCY"),
             ("a bearer token", "Authorization: Bearer 0123456789abcdef"),
             ("a JSON web token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
             ("a token of GitHub", "ghp_" + "a1" * 18),
