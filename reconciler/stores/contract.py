@@ -237,31 +237,17 @@ class Reading(Store):
     def grant(self, name: str, access: Access, lasting_s: float) -> Place:
         """Access to read; none to write."""
         if access is not Access.READ:
-            self._refuse("grant", name)
+            self._refuse(name)
         return self._store.grant(name, access, lasting_s)
-
-    def put(self, name: str, content: bytes) -> str:  # noqa: ARG002
-        """Refused."""
-        self._refuse("put", name)
-
-    def put_file(self, name: str, path: Path) -> str:  # noqa: ARG002
-        """Refused."""
-        self._refuse("put_file", name)
-
-    def put_if_absent(self, name: str, content: bytes) -> str:  # noqa: ARG002
-        """Refused."""
-        self._refuse("put_if_absent", name)
-
-    def replace(self, name: str, content: bytes, etag: str) -> str:  # noqa: ARG002
-        """Refused."""
-        self._refuse("replace", name)
 
     def reading(self) -> Reading:
         """This very store."""
         return self
 
-    def _refuse(self, verb: str, name: str) -> NoReturn:
-        raise RuntimeError(f"{verb} of {name} in {self.uri}: a write in a command that only reads")
+    def _refuse(self, name: str, *_: object, **__: object) -> NoReturn:
+        raise RuntimeError(f"writing {name} in {self.uri}: a write in a command that only reads")
+
+    put = put_file = put_if_absent = replace = _refuse
 
 
 def is_name(text: str) -> bool:

@@ -254,7 +254,7 @@ _READING = _mutations(
     "reconciler/stores/contract.py",
     (
         "a store that is only read is written to",
-        'raise RuntimeError(f"{verb} of {name} in {self.uri}: a write in a command that only reads")',
+        'raise RuntimeError(f"writing {name} in {self.uri}: a write in a command that only reads")',
         "self._store.put(name, b'')",
         "tests/studio/test_survey.py::test_a_survey_refuses_to_write",
     ),

@@ -30,7 +30,7 @@ from reconciler.platforms.azureml.endpoint_reads import (
     ref_from_export,
     ref_in,
 )
-from reconciler.platforms.azureml.endpoint_spec import address, address_at, key_prefix
+from reconciler.platforms.azureml.endpoint_spec import address_at
 from reconciler.platforms.azureml.endpoint_state import NOT_OURS, live_of, overdue
 from reconciler.platforms.azureml.endpoint_writes import (
     deployment_body,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from reconciler.platforms.contract import Answer
     from reconciler.soon import Soon
 
-__all__ = ["OnlineEndpoints", "address", "key_prefix", "live_from_export", "ref_from_export"]
+__all__ = ["OnlineEndpoints", "live_from_export", "ref_from_export"]
 
 KIND = "OnlineEndpoint"
 NAME_TAKEN = "a name is unique in its region; where it is taken, write another endpoint"

@@ -15,18 +15,16 @@ from functools import cached_property
 from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem
-from reconciler.model import Address, Environment, SecretName, canonical_json
+from reconciler.model import Address, Environment, SecretName, canonical_json, seconds
 from reconciler.platforms.azureml.connection import AzureMl, azureml_of
 from reconciler.platforms.code import digest_seen, why_not_files
 from reconciler.platforms.platform import Block
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ISO = re.compile(
     r"P(?:(?P<d>[\d.]+)D)?(?:T(?:(?P<h>[\d.]+)H)?(?:(?P<m>[\d.]+)M)?(?:(?P<s>[\d.]+)S)?)?"
 )
 DURATIONS = ("timeout", "queueWait", "initialDelay", "period")
 LONGEST_MIRROR_S = 1800.0  # an operation that runs for an hour is given up
-FIXED = ("instanceType", "code", "environment")  # settings that are written with a new deployment
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,6 @@ class Deployed:
     digest: str = ""
     script: str = ""
     variables: tuple[tuple[str, str | SecretName], ...] = ()
-    model_type: str = "custom_model"
     keep_warm_s: float = 0.0
     instances: int = 0
     rollout: tuple[int, ...] = ()
@@ -185,17 +182,12 @@ def canonical(name: str, value: str) -> str:
     return f"{seconds(value):g}s" if last in DURATIONS and group != "tags" else value
 
 
-def seconds(text: str) -> float:
-    """A duration as git writes it, `90s` or `1m`."""
-    return float(text[:-1]) * _UNITS[text[-1]]
-
-
 def seconds_of(iso: str) -> str:
     """A duration as the service writes it, `PT1M30S`, in seconds: `90s`; else as it is."""
-    found = _ISO.fullmatch(iso)
-    if found is None or iso in ("P", "PT"):
+    match = _ISO.fullmatch(iso)
+    if match is None or iso in ("P", "PT"):
         return iso
-    return f"{sum(float(v) * _UNITS[u] for u, v in found.groupdict().items() if v):g}s"
+    return f"{sum(seconds(v + unit) for unit, v in match.groupdict().items() if v):g}s"
 
 
 def iso_of(text: str) -> str:
@@ -208,7 +200,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
     the plan."""
     spec = block.data
     verify = spec.get("verify", {})
-    terms = {
+    return {
         "how its callers sign in": spec.get("authMode", "Key"),
         "the script": spec.get("script", "score.py") if "code" in spec else "",
         "its variables": ", ".join(
@@ -219,7 +211,6 @@ def terms_of(block: Block) -> Mapping[str, str]:
         "rollout": ", ".join(spec.get("rollout", ())),
         "mirror": " ".join(f"{name} {value}" for name, value in spec.get("mirror", {}).items()),
     }
-    return {name: term for name, term in terms.items() if term}
 
 
 def problems_of(block: Block, _: date | None) -> Iterator[Problem]:

@@ -233,9 +233,7 @@ class ModelFiles(Target):
         """The pointer as it is now; None where there is none. Damaged JSON counts as an empty
         one."""
         files, name = self._at(address)
-        if isinstance(files, FolderStore) and not files.root.is_dir():
-            return None
-        stored = files.get(_pointer_name(address, name))
+        stored = files.get(_pointer_name(address, name)) if _is_there(files) else None
         if stored is None:
             return None
         try:
@@ -301,17 +299,14 @@ class ModelFiles(Target):
     def _in_the_way(self, address: FileAddress) -> tuple[str, ...]:
         """The warning that a file is where a copy is to be, without a pointer beside it."""
         files, name = self._at(address)
-        folder = isinstance(files, FolderStore) and not files.root.is_dir()
-        if folder or not address.serving.copy or files.head(name) is None:
+        if not (address.serving.copy and _is_there(files)) or files.head(name) is None:
             return ()
         return (f"{address.path} is there without a pointer; only this very model replaces it",)
 
     def _is_foreign(self, address: FileAddress, model: Model) -> bool:
         """Whether a file is at the address that is not this model."""
         files, name = self._at(address)
-        if isinstance(files, FolderStore) and not files.root.is_dir():
-            return False
-        known = sha256_of(files, name)
+        known = sha256_of(files, name) if _is_there(files) else None
         wanted = model.sha256 or sha256_at(self._store, model.ref.url)
         return known is not None and known[0] != wanted
 
@@ -377,6 +372,11 @@ def _refused(what: str) -> Iterator[None]:
         yield
     except OSError as exc:
         raise RefusedError(f"{what}: {(exc.strerror or str(exc)).lower()}") from exc
+
+
+def _is_there(files: Store) -> bool:
+    """Whether the folder of files is there; a store always is."""
+    return not isinstance(files, FolderStore) or files.root.is_dir()
 
 
 def _of(address: Address) -> FileAddress:

@@ -11,10 +11,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Unpack
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from reconciler.errors import ConflictError, RefusedError, UnreadableError, remember_secret
+from reconciler.http.asking import Sending
 from reconciler.http.client import Http
 from reconciler.http.credentials import Bearer, Credential
 from reconciler.http.origins import Origins
@@ -181,11 +182,7 @@ class Mlflow:
             below = folders.pop()
             query = urlencode({"path": f"{path}/{below}".strip("/")})
             url = f"{self.url}{ARTIFACTS}?{query}"
-            answer = self._http.request(
-                "GET", url, what=what, credential=self._credential, expect=(200, 404)
-            )
-            if answer.status == 404:
-                _check_absent(answer)
+            if (answer := self._found("GET", url, what)) is None:
                 continue
             for each in _objects(answer.json_object(), "files", what):
                 name = _text(each, "path", what)
@@ -209,21 +206,11 @@ class Mlflow:
         """
         url, first, etag = self.artifact_url(uri, what), 0, ""
         if not size:
-            answer = self._http.request(
-                "GET", url, what=what, credential=self._credential, max_bytes=MOST_BYTES
-            )
-            into.write(answer.body)
+            into.write(self._ask("GET", url, what, max_bytes=MOST_BYTES).body)
         while first < size:
             last = min(first + PIECE_BYTES, size) - 1
-            answer = self._http.request(
-                "GET",
-                url,
-                what=what,
-                credential=self._credential,
-                headers={"Range": f"bytes={first}-{last}"},
-                expect=(200, 206),
-                max_bytes=MOST_BYTES,
-            )
+            piece = {"Range": f"bytes={first}-{last}"}
+            answer = self._ask("GET", url, what, (200, 206), headers=piece, max_bytes=MOST_BYTES)
             now = answer.headers.get("ETag", "")
             if first and now != etag:
                 raise ConflictError(f"{what}: the artifact was replaced meanwhile; apply again")
@@ -235,8 +222,7 @@ class Mlflow:
 
     def upload(self, uri: str, what: str, content: Path) -> None:
         """Write a file of this machine among the artifacts of a run, through the server."""
-        url = self.artifact_url(uri, what)
-        self._http.request("PUT", url, what=what, credential=self._credential, content=content)
+        self._ask("PUT", self.artifact_url(uri, what), what, content=content)
 
     def artifact_url(self, uri: str, what: str) -> str:
         """Where the server hands out an artifact; RefusedError where it does not."""
@@ -261,39 +247,44 @@ class Mlflow:
     def get(self, path: str, what: str, **query: str) -> dict[str, Any]:
         """The answer of a read: an object."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
-        return self._http.request("GET", url, what=what, credential=self._credential).json_object()
+        return self._ask("GET", url, what).json_object()
 
     def find(self, path: str, what: str, **query: str) -> dict[str, Any] | None:
         """The answer of a read; None where MLflow itself says that there is no such thing."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
-        answer = self._http.request(
-            "GET", url, what=what, credential=self._credential, expect=(200, 404)
-        )
-        if answer.status == 200:
-            return answer.json_object()
-        _check_absent(answer)
-        return None
+        answer = self._found("GET", url, what)
+        return None if answer is None else answer.json_object()
 
     def post(self, path: str, what: str, **body: Any) -> dict[str, Any]:
         """The answer to a write. It is sent once: MLflow's writes are not all idempotent."""
-        return self._http.request(
-            "POST", f"{self.url}{API}{path}", what=what, credential=self._credential, json=body
-        ).json_object()
+        return self._ask("POST", f"{self.url}{API}{path}", what, json=body).json_object()
 
     def delete(self, path: str, what: str, **body: Any) -> None:
         """Delete; no error where it is gone already."""
-        answer = self._http.request(
-            "DELETE",
-            f"{self.url}{API}{path}",
-            what=what,
-            credential=self._credential,
-            json=body,
-            expect=(200, 404),
-        )
-        if answer.status == 404:
-            _check_absent(answer)
-        else:
+        answer = self._found("DELETE", f"{self.url}{API}{path}", what, json=body)
+        if answer is not None:
             answer.json_object()
+
+    def _found(
+        self, method: str, url: str, what: str, **sending: Unpack[Sending]
+    ) -> Response | None:
+        """The answer; None where MLflow itself says that there is no such thing."""
+        answer = self._ask(method, url, what, (200, 404), **sending)
+        if answer.status == 200:
+            return answer
+        _check_absent(answer)
+        return None
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        expect: tuple[int, ...] = (200,),
+        **sending: Unpack[Sending],
+    ) -> Response:
+        sending["credential"] = self._credential
+        return self._http.request(method, url, expect=expect, what=what, **sending)
 
 
 def _check_absent(answer: Response) -> None:
