@@ -35,9 +35,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, ReconcilerError, UnreadableError
 from reconciler.ledger.lock import Clock, Lock
-from reconciler.ledger.manifest import Attempt, Evaluation, Manifest, manifest_json, parse_manifest
+from reconciler.ledger.manifest import (
+    Attempt,
+    Evaluation,
+    Manifest,
+    manifest_json,
+    parse_manifest,
+    parse_record,
+    record_json,
+)
 from reconciler.ledger.plans import Plans
-from reconciler.ledger.record import parse_record, record_json
 from reconciler.ledger.sightings import Sightings
 from reconciler.model import MANIFEST_FILE, METRICS, MODEL, ModelRef, Record, Version, folded
 from reconciler.soon import Once

@@ -17,20 +17,21 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from cattrs import Converter
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import UnreadableError
-from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Spent, Version
+from reconciler.model import MANIFEST_FILE, ModelRef, Recipe, Record, Spent, Version, folded
 from reconciler.stores.contract import Properties
 from reconciler.strict_json import parse_json
 
 _Value = TypeVar("_Value")
 
 SCHEMA = "reconciler/manifest/v2"
+RECORD = "reconciler/record/v1"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -205,3 +206,21 @@ def _make_codec() -> Converter:
 
 
 CODEC = _make_codec()
+
+
+# --- a record: what was last done at an address ---------------------------------------------------
+
+
+def record_json(record: Record, address: object) -> bytes:
+    """The bytes of a record; `etag` is the store's and not among them."""
+    document = CODEC.unstructure(record)
+    del document["etag"]
+    return document_bytes({"schema": RECORD, "address": folded(str(address)), **document})
+
+
+def parse_record(content: bytes, address: object, etag: str = "") -> Record:
+    """The record in a file; UnreadableError, naming the address and the place, if it is damaged."""
+    what = f"the record of {address}"
+    record = read_document(content, RECORD, Record, what, address=folded(str(address)))
+    check_moments([record.at, *(event.at for event in record.history)], what)
+    return replace(record, etag=etag)

@@ -1,7 +1,6 @@
 """The vocabulary: frozen values without I/O. One word per idea; see CONTRIBUTING.md."""
 
 from reconciler.auth import Auth  # a word of the vocabulary, kept where it is cheap
-from reconciler.model.checkup import Check, Checkup, Level
 from reconciler.model.desired import (
     MOST_BINDINGS,
     Binding,
@@ -49,11 +48,14 @@ from reconciler.model.observed import (
 )
 from reconciler.model.outcome import (
     TOUCHED,
+    Check,
+    Checkup,
     Compared,
     Explanation,
     Failure,
     Held,
     History,
+    Level,
     MadeVersion,
     Proof,
     Reached,

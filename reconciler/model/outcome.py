@@ -1,4 +1,4 @@
-"""Outcomes: proofs, made versions, history, and how a run ended."""
+"""Outcomes: proofs, made versions, history, how a run ended, and what a checkup found."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from reconciler.model.observed import Health, HealthCode
+from reconciler.model.places import NOWHERE, Source
 from reconciler.model.plan import FieldDiff, Plan
 from reconciler.model.records import Event, Score
 from reconciler.model.versions import Judgement
@@ -199,3 +200,43 @@ class Report:
     stopped_by: int = 0  # the signal that ended the run early; 0: it ran to its end
     unfinished: tuple[Unfinished, ...] = ()
     held: tuple[Held, ...] = ()
+
+
+# --- the checks of `doctor`, and the result of each ----------------------------------------------
+
+
+class Level(StrEnum):
+    """How much something matters, the worst first."""
+
+    ERROR = "error"  # a run would fail, or would be refused
+    WARNING = "warning"  # a run may fail, or would do less than people expect
+    FINE = "fine"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    `what` names it in a word or two. `message` says how it is, and `fix` what to do where the
+    message does not. `names` are the bindings that it concerns, () where it is of all of them.
+    """
+
+    what: str
+    level: Level
+    message: str = ""
+    fix: str = ""
+    source: Source = NOWHERE
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """Everything that was looked at in an environment; `environment` is "" where none is valid."""
+
+    environment: str
+    checks: tuple[Check, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found that a run would fail of."""
+        return all(check.level is not Level.ERROR for check in self.checks)

@@ -19,8 +19,7 @@ from reconciler.engine.observe import observe
 from reconciler.engine.prove import prove
 from reconciler.engine.survey import observe_all
 from reconciler.errors import ReconcilerError
-from reconciler.ledger.manifest import document_bytes
-from reconciler.ledger.record import record_json
+from reconciler.ledger.manifest import document_bytes, record_json
 from reconciler.plan import make_plan
 from reconciler.render import (
     explanation_json,

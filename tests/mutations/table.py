@@ -309,7 +309,7 @@ _MANIFEST = _mutations(
 )
 
 _RECORD = _mutations(
-    "reconciler/ledger/record.py",
+    "reconciler/ledger/manifest.py",
     (
         "the record of another address is believed",
         "Record, what, address=folded(str(address)))",

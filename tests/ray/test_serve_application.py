@@ -32,8 +32,8 @@ from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
 from reconciler.platforms.ray.coalesce import EMPTY_S, MOST_WRITES
 from reconciler.platforms.ray.connection import Ray, credential_of
+from reconciler.platforms.ray.package import code_of
 from reconciler.platforms.ray.serve_application import ServeApplications, live_from_export
-from reconciler.platforms.ray.serve_code import code_of
 from reconciler.platforms.ray.serve_config import Application, ServeAddress, short_name
 from reconciler.soon import Once
 from reconciler.stores.folder import FolderStore

@@ -26,7 +26,7 @@ from reconciler.platforms.answers import part, score_of
 from reconciler.platforms.contract import DONE, Answer, Can, Left, OperationState, Progress, Target
 from reconciler.platforms.ray.builder import MODEL
 from reconciler.platforms.ray.coalesce import Readings, Writer
-from reconciler.platforms.ray.serve_code import Packages
+from reconciler.platforms.ray.package import Packages
 from reconciler.platforms.ray.serve_config import (
     PACKAGE,
     Application,

@@ -153,7 +153,7 @@ def _digest(folder: Path, *, built: bool) -> str:
 @lru_cache(maxsize=64)
 def _digest_of(folder: Path, built: bool, _: object) -> str:
     """The digest of a folder in the state that was seen: a fleet of one folder reads it once."""
-    from reconciler.platforms.ray.serve_code import code_of
+    from reconciler.platforms.ray.package import code_of
 
     return short_name(code_of(folder, built=built).uri)
 
