@@ -1764,7 +1764,7 @@ _MLFLOW_PUBLISHING = _mutations(
     "reconciler/platforms/mlflow/publishing.py",
     (
         "shards publish a version at a time",
-        '        with self._turn(f"publishing {folder} to {name} of {self._mlflow.url}") as check:\n            if found := self._mlflow.versions(name, tags):\n                return found[-1].number\n            return self._publish(name, model, file, tags, check)\n',
+        '        with self._turn(f"publishing {folder} to {name} of {self._mlflow.url}") as check:\n            if versions := self._mlflow.versions(name, tags):\n                return versions[-1].number\n            return self._publish(name, model, file, tags, check)\n',
         "        return self._publish(name, model, file, tags, lambda: None)\n",
         "tests/mlflow/test_alias.py::test_who_publishes_one_version_at_a_time_makes_one",
     ),
