@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from reconciler.errors import NotFoundError, RefusedError, WireError
 from reconciler.model import Model, Recipe
@@ -26,16 +26,6 @@ from reconciler.platforms.azureml.tracking import Tracking
 from reconciler.platforms.azureml.workspace import Workspace, part, state_of
 from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.members import member, objects, text, texts
-
-
-class Shelf(Protocol):
-    """Where registered models are: a workspace, or a shared registry."""
-
-    def find(self, path: str, what: str) -> dict[str, Any] | None:
-        """A resource below it; None where it says itself that there is none."""
-
-    def list(self, path: str, what: str) -> list[dict[str, Any]]:
-        """Every item of a list."""
 
 
 class AzureMlRegistry(Registry):
@@ -110,10 +100,10 @@ class AzureMlRegistry(Registry):
 
     # --- versions and their files ---------------------------------------------------------------
 
-    def _shelf(self, name: str) -> tuple[Shelf, str]:
+    def _shelf(self, name: str) -> tuple[Workspace | SharedRegistry, str]:
         """Where a registered model is, and its path there."""
         registry, model = shared_in(name)
-        shelf: Shelf = self._shared(registry) if registry else self._workspace
+        shelf = self._shared(registry) if registry else self._workspace
         return shelf, f"/models/{part(model)}"
 
     def _version(self, name: str, number: str) -> dict[str, Any] | None:
