@@ -16,7 +16,7 @@ import typer
 from reconciler import desired
 from reconciler.cli import compose, session
 from reconciler.cli.begin_options import Beginning, CodeHost
-from reconciler.cli.made import Made, repository
+from reconciler.cli.editing import Made, repository
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, StoreUrl

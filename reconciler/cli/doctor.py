@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__, errors
 from reconciler.ci.checks import workflow_checks
 from reconciler.cli import choose, compose, session
-from reconciler.cli.made import repository
+from reconciler.cli.editing import repository
 from reconciler.cli.notify import webhook
 from reconciler.cli.options import Part, Where
 from reconciler.engine import checkup

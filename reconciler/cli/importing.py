@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import desired, errors
 from reconciler.cli import choose, compose, session
-from reconciler.cli.made import Made
+from reconciler.cli.editing import Made
 from reconciler.console import say
 from reconciler.desired.writing import MOST_LENGTH, Draft, folded, wrong
 from reconciler.engine.reading import each, reading

@@ -1775,7 +1775,7 @@ _MLFLOW_PUBLISHING = _mutations(
 
 _BEGIN = [
     *_mutations(
-        "reconciler/cli/made.py",
+        "reconciler/cli/editing.py",
         (
             "init and import write over files that are there",
             'path.open("xb")',
