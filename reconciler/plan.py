@@ -195,7 +195,7 @@ def _of_address(observed: Observed) -> Iterator[_Step]:
     if live.refusal is not None:
         yield _Step(Action.BLOCK, live.refusal.code, live.refusal.message)
     if health.code is HealthCode.MISSING and observed.binding.create is None:
-        yield _Step(Action.BLOCK, Reason.MISSING, health.message)
+        yield _Step(Action.BLOCK, Reason.MISSING, f"{health.message}; `create: true` makes it")
     if health.code is HealthCode.PROGRESSING:
         yield _Step(Action.WAIT, Reason.UPDATING, health.message)
     claimed, declared = observed.artifact.recipe, observed.binding.recipe

@@ -192,7 +192,7 @@ def test_a_plan_says_that_an_endpoint_was_deleted_outside_git() -> None:
     change = decide(observed(GONE, record=PROVED, live_version="", proved_version="2026-10"))
     assert (change.action, change.code) == (Action.BLOCK, "missing")
     assert change.why.startswith(
-        "drifted: the endpoint was deleted outside git; 2026-10 was proved here on 2026-11-20; "
+        "drifted: the endpoint is gone; 2026-10 was proved here on 2026-11-20; "
     )
 
 

@@ -226,6 +226,8 @@ def _text(observed: Observed, field: FieldDiff) -> NewText | str:
     healed = "; until it is not paused, apply leaves it" if binding.paused else ""
     healed = healed or ", or let apply put it back"
     if field.path == "model":
+        if field.after is None:
+            return f"the endpoint is gone; declare `state: absent` to keep that{healed}"
         if not live:
             return f"no version that is known here; declare one{healed}"
         return NewText(binding.source, binding.version.version, live)

@@ -58,7 +58,9 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = parse_plan(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise ConfigurationError.of_file(path, f"cannot be read: {exc.strerror}") from exc
+        raise ConfigurationError.of_file(
+            path, f"cannot be read: {exc.strerror}; `reconciler plan --out` writes one"
+        ) from exc
     except ValueError as exc:
         why = f"not a plan that `plan --out` wrote: {exc}"
         raise ConfigurationError.of_file(path, why) from exc

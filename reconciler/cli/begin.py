@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -74,7 +75,8 @@ def init(folder: Path, how: Beginning) -> Outcome:
 
 
 def _chosen(name: str | None) -> Platform:
-    known = {key: platform for key, platform in platforms().items() if platform.begin is not None}
+    those = sorted(platforms().items(), key=lambda item: not item[1].here)  # it needs nothing else
+    known = {key: platform for key, platform in those if platform.begin is not None}
     if name is None and not _can_ask():
         raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
     choice = _answer(f"Platform ({', '.join(known)})", name, next(iter(known)))
@@ -177,8 +179,8 @@ def _say_next(folder: Path, desired: Desired) -> None:
         say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")
     if names := compose.secret_variables(desired):
         say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
-    state = f" --services {folder / 'services'}" if folder != Path() else ""
-    git = "git" if folder == Path() else f"git -C {folder}"
+    state = f" --services {quote(str(folder / 'services'))}" if folder != Path() else ""
+    git = "git" if folder == Path() else f"git -C {quote(str(folder))}"
     if repository(folder) is None:
         say(f"make it a repository: {git} init && {git} add --all && {git} commit")
     else:

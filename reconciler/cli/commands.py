@@ -198,8 +198,12 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
     if drifted:
         command = f"-e {desired.environment.name}"
         heals = any(c.drift is not None and c.action in TO_DO for c in report.changes)
-        undo = f"undo it: reconciler apply {command}; " if heals else ""
-        say(f"{undo}keep it: reconciler drift {command} --accept")
+        fields = [field for c in report.changes if c.drift is not None for field in c.drift.fields]
+        undo = f"undo it: reconciler apply {command}" if heals else ""
+        keep = f"keep it: reconciler drift {command} --accept"
+        if not any(field.after for field in fields):  # every one is gone
+            keep = "keep it: declare `state: absent` below spec"
+        say("; ".join(filter(None, (undo, keep))))
     return Outcome(report, code, files, has_changes=drifted)
 
 
@@ -228,14 +232,18 @@ def _seen(
 
 
 def _without_what_waits(made: Plan) -> Plan:
-    """The plan without what only waits to be applied."""
+    """The plan without what only waits to be applied, or is refused."""
     kept: list[Change] = []
-    waiting: list[Change] = []
+    others: dict[str, list[str]] = {}
     for change in made.changes:
         as_declared = change.action is Action.NOOP or change.code == Reason.UNREADABLE
-        (kept if as_declared or change.drift is not None else waiting).append(change)
-    if waiting:
-        say(f"not drift, but waiting for apply: {', '.join(change.name for change in waiting)}")
+        if as_declared or change.drift is not None:
+            kept.append(change)
+            continue
+        how = "refused by plan" if change.action is Action.BLOCK else "waiting for apply"
+        others.setdefault(how, []).append(change.name)
+    for how, names in others.items():
+        say(f"not drift, but {how}: {', '.join(names)}")
     return replace(made, changes=tuple(kept), excess=())
 
 

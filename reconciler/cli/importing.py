@@ -79,7 +79,7 @@ def import_(where: Where, globs: list[str], *, dry_run: bool) -> Outcome:
     code = errors.PARTIAL if left or failed else errors.SUCCESS
     if not drafts:
         _say_left(left)
-        if not left:
+        if not (left or failed):
             say("nothing to import: every live endpoint is declared, or carries a mark")
         return Outcome(exit_code=errors.ERROR if failed and not listed else code)
     if dry_run:

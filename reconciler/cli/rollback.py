@@ -99,8 +99,8 @@ def _readable(opened: Session) -> Observed:
     seen = observe(opened.world, binding)
     if seen.live.served is None:
         raise errors.RefusedError(
-            f"{binding.name}: which model serves is not known: "
-            f"{seen.live.health.message or 'the service hides it'}; nothing was changed"
+            f"{binding.name}: nothing was changed, for it is not known which model serves: "
+            f"{seen.live.health.message or 'the service hides it'}"
         )
     return seen
 

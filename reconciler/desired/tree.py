@@ -81,7 +81,11 @@ def read_tree(root: Path, display: str, budget: Budget) -> Files:
     files = Files(root, display)
     if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where it may not look
         what = "not a folder" if os.path.lexists(root) else "no such folder"
-        files.problems.append(Problem(display, 0, 0, f"{what}; name the folder of services"))
+        files.problems.append(
+            Problem(
+                display, 0, 0, f"{what}; name it with --services, or begin with `reconciler init`"
+            )
+        )
         return files
     if _leads_out(root):
         message = "a link that leaves the repository; put the folder itself here"

@@ -83,7 +83,7 @@ class Drift:
         fields = {field.path: field for field in self.fields}
         model = fields.pop("model", None)
         if model is not None and model.after is None:
-            return f"drifted: the endpoint was deleted outside git; {model.before} was {proved}"
+            return f"drifted: the endpoint is gone; {model.before} was {proved}"
         settings = [f'{field.path} "{field.before}"' for field in fields.values()]
         before = [model.before or "", *settings] if model is not None else settings
         return f"drifted from {', '.join(before)}, {proved}"

@@ -53,7 +53,7 @@ def _files(live: Path) -> list[Path]:
             live.stat()
             return [live]
     except FileNotFoundError as exc:
-        why = "there is no such file or folder; `reconciler export --out` writes one"
+        why = "there is no such file or folder; `reconciler snapshot` or `export --out` writes one"
         raise ConfigurationError.of_file(live, why) from exc
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}; correct the path or its permissions"

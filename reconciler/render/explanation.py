@@ -95,7 +95,11 @@ def _sentences(why: Explanation) -> Iterator[str]:
         yield f"Gates that git declares now: {'; '.join(map(gate, why.gates))}."
     if why.proof is not None:
         declared = why.proof.what is EventKind.DECLARED
-        how = "but nothing showed which model answers" if declared else "and any probe scored"
+        how = (
+            "but nothing showed which model answers"
+            if declared
+            else "and scored if a probe was declared"
+        )
         proved = "Declared only" if declared else "Proved"
         yield f"{proved} at {why.proof.at} by {_actor(why.proof)}: read back, {how}."
     elif why.live:
@@ -107,13 +111,14 @@ def _sentences(why: Explanation) -> Iterator[str]:
 def _serves(why: Explanation) -> Iterator[str]:
     """Which version serves, since when, and through which event."""
     if not why.live:
-        yield "The version that serves is unknown."
+        yield "No version is known to serve."
     elif why.since is None:
         yield f"Version {why.live} serves; the records do not say since when."
     else:
         reason = f" ({why.since.why})" if why.since.why else ""
         how = f"{_actor(why.since)} {_HOW[why.since.what]}{reason}"
-        yield f"Version {why.live} has served since {why.since.at}: {how}."
+        since = "has served since" if why.proof is not None else "was put there at"
+        yield f"Version {why.live} {since} {why.since.at}: {how}."
     if why.live != why.declared:
         yield f"Git declares {why.declared}."
 

@@ -169,6 +169,12 @@ def test_in_a_repository_git_knows_the_code_of_a_sample(command: Command, platfo
     assert command("validate").code == errors.SUCCESS
 
 
+def test_the_commands_that_are_printed_can_be_typed(command: Command) -> None:
+    ran = command("init", "my models", "--platform", "local")
+    assert "git -C 'my models' add --all" in ran.err
+    assert "--services 'my models/services'" in ran.err
+
+
 def test_a_refused_beginning_leaves_nothing_in_git(command: Command) -> None:
     git("init", "-q")
     Path("services").mkdir()
@@ -197,7 +203,7 @@ def test_a_store_is_written_into_the_environment(command: Command) -> None:
 def test_without_a_terminal_the_platform_must_be_said(command: Command) -> None:
     ran = command("init")
     assert ran.code == errors.USAGE
-    assert "--platform studio|local" in ran.err
+    assert "--platform local|studio" in ran.err
     assert command("init", "--platform", "clouds").code == errors.USAGE
     assert contents() == {}
 
@@ -211,7 +217,7 @@ def test_a_person_is_asked_for_what_no_option_says() -> None:
     said = os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)
-    assert "Platform (studio, local, ray, mlflow, azureml) [studio]: " in said
+    assert "Platform (local, studio, ray, mlflow, azureml) [local]: " in said
     (wanted,) = load(Path("services")).values()
     assert (wanted.environment.name, wanted.environment.store.url) == ("mine", "gs://acme/models")
 

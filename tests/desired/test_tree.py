@@ -38,12 +38,16 @@ def test_a_good_tree_has_nothing_to_complain_about(root: Path) -> None:
 
 
 def test_a_root_that_does_not_exist_is_said(root: Path) -> None:
-    assert complaints(root) == ["services: no such folder; name the folder of services"]
+    assert complaints(root) == [
+        "services: no such folder; name it with --services, or begin with `reconciler init`"
+    ]
 
 
 def test_a_root_that_is_a_file_is_said(root: Path) -> None:
     root.write_text("x")
-    assert complaints(root) == ["services: not a folder; name the folder of services"]
+    assert complaints(root) == [
+        "services: not a folder; name it with --services, or begin with `reconciler init`"
+    ]
 
 
 def test_an_empty_tree_is_no_success(root: Path) -> None:

@@ -97,6 +97,10 @@ def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Hom
     assert "1 changed, 1 proved" in home.apply()
     assert home.declared == "2026-11"
     (home.folder / "serving" / "wine.json").unlink()
+    gone = home.run("drift", "--accept")
+    assert gone.returncode == errors.PARTIAL
+    assert "the endpoint is gone; declare `state: absent` to keep that" in gone.stderr
+    assert home.run("drift").stderr.endswith("; keep it: declare `state: absent` below spec\n")
     assert "1 changed, 1 proved" in home.apply()
     home.edit("serving/wine.json", '"2026-11"', '"2026-12"')
     assert "1 changed, 1 proved" in home.apply()  # what was made again knows only itself
@@ -104,6 +108,7 @@ def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Hom
     assert home.run("rollback", "wine", "--yes").returncode == errors.SUCCESS
     assert home.declared == "2026-10"
     home.apply(errors.REFUSED)
+    assert "not drift, but refused by plan: wine" in home.run("drift").stderr
     (home.folder / "serving" / "wine.json").unlink()
     assert "2026-10 is restored, and proved" in " ".join(home.apply(errors.PARTIAL).split())
     assert (home.declared, home.jobs) == ("2026-10", 2)

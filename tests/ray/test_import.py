@@ -66,6 +66,17 @@ def test_applications_are_imported_as_one_fleet_without_a_secret(
     assert [p for p in Path("services").rglob("*") if p.is_file()] == files
 
 
+@pytest.mark.usefixtures("cluster")
+def test_endpoints_that_cannot_be_listed_are_not_said_to_be_declared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_TOKEN", "wrong")
+    assert run(["import"]) == errors.ERROR
+    said = capsys.readouterr().err
+    assert "ServeApplication: " in said
+    assert "nothing to import" not in said
+
+
 def test_what_a_program_deployed_cannot_be_declared_and_is_left_out(cluster: ServeStandin) -> None:
     cluster.serve.declare([by_hand("app")])
     cluster.serve.applications["app"].config = None

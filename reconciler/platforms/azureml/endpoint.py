@@ -115,7 +115,7 @@ class OnlineEndpoints(Target):
         """The live state: which deployment has the traffic now."""
         reading = self._reads.reading(binding.address)
         if reading is None:
-            why = f"there is no endpoint {binding.address}; make it with create: true"
+            why = f"there is no endpoint {binding.address}"
             return Live(Health(HealthCode.MISSING, why), refusal=no_container(binding))
         live = self._live(reading, binding)
         if live.share and reading.traffic != self._told.get(binding.address.key, reading.traffic):

@@ -112,7 +112,7 @@ class ModelFiles(Target):
         address = _of(binding.address)
         pointer = self._pointer(address)
         if pointer is None:
-            why = f"there is no {address.path}; make it with create: true"
+            why = f"there is no {address.path}"
             missing = Health(HealthCode.MISSING, why)
             return Live(missing, warnings=self._in_the_way(address), place=self._place(address))
         live = replace(live_of(pointer, address, self._mark), place=self._place(address))

@@ -117,11 +117,11 @@ class ModelAliases(Target):
         at = _of(binding.address)
         registered = self._listed().get(at.model) or self._mlflow.model(at.model)
         if registered is None:
-            why = f'there is no registered model "{at.model}"; make it with create: true'
+            why = f'there is no registered model "{at.model}"'
             return Live(Health(HealthCode.MISSING, why), place=str(at))
         mark, refusal = _owner(registered, at), self._refusal(registered, at)
         if at.alias not in registered.aliases:
-            why = f'"{at.model}" has no alias {at.alias}; make it with create: true'
+            why = f'"{at.model}" has no alias {at.alias}'
             return Live(Health(HealthCode.MISSING, why), refusal=refusal, place=str(at))
         served, health = self._version(registered, registered.aliases[at.alias], binding)
         return Live(
