@@ -53,6 +53,12 @@ _ALONE = _mutations(
         "tests/cli/test_safety.py::test_a_run_that_loses_its_lock_ends_with_its_own_code_and_says_so",
     ),
     (
+        "a shard does not wait for the one that has the first endpoint of a fleet",
+        "    opened.await_others(order.lock_timeout_s)\n",
+        "",
+        "tests/races/test_races.py::test_a_shard_waits_for_the_one_that_has_the_first_endpoint",
+    ),
+    (
         "a world that was exchanged after the plan is written to",
         "    opened.check_world()\n",
         "",
@@ -2018,7 +2024,18 @@ _AZUREML = [
     ),
 ]
 
+_SIGHTINGS = _mutations(
+    "reconciler/model/plan.py",
+    (
+        "an old sighting is told of a drift that came after it was undone",
+        "return self.deed == deed and not now.isdisjoint(self.fields)",
+        "return not now.isdisjoint(self.fields)",
+        "tests/stores/test_sightings.py::test_a_sighting_lasts_as_long_as_its_drift",
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
+    *_SIGHTINGS,
     *_COMPOSE,
     *_STOPPING,
     *_CELLS,
