@@ -635,6 +635,12 @@ _STEPS = _mutations(
         "tests/engine/test_run.py::test_trouble_that_does_not_pass_ends_in_a_failure_that_says_so",
     ),
     (
+        "what another operation keeps busy is not waited for",
+        "passes = isinstance(exc, ConflictError | UnavailableError | UnreachableError)",
+        "passes = isinstance(exc, UnavailableError | UnreachableError)",
+        "tests/azureml/test_endpoint.py::test_a_409_is_waited_for",
+    ),
+    (
         "a wrong probe costs a training before it is found",
         "if change.trains and swap.must_probe(state, observed):",
         "if False:",
@@ -677,6 +683,12 @@ _WAVES = [
             "                self._refuse_rejected(binding)\n                return target.switch",
             "                return target.switch",
             "tests/conformance/test_waves.py::test_a_version_is_not_switched_to_that_was_rejected_since_the_look",
+        ),
+        (
+            "a version is rejected where only its settings failed",
+            "                    if do.spares:\n",
+            "                    if False:\n",
+            "tests/azureml/test_variables.py::test_a_rotated_secret_that_the_code_does_not_take_never_gets_traffic",
         ),
     ),
     *_mutations(
@@ -742,6 +754,12 @@ _WAVES = [
             "tests/test_waves.py",
         ),
         (
+            "what waits for another shard is refused at once",
+            "if why and change.name in waits.awaited:",
+            "if False:",
+            "tests/cli/test_rollout.py::test_an_approved_plan_of_a_shard_covers_what_waits_for_another_one",
+        ),
+        (
             "a version goes on beside an endpoint that may have it without a proof",
             "if rollout is not None and doubtful is not None:",
             "if False:",
@@ -757,6 +775,18 @@ _PARTS = _mutations(
         "if not serves_proved(first):",
         "if False:",
         "tests/cli/test_rollout.py",
+    ),
+    (
+        "a shard does not wait for the one that goes first",
+        "if not pending or now - since >= idle_s or world.stopping():",
+        "if True:",
+        "tests/engine/test_required.py::test_a_first_endpoint_that_does_not_move_is_waited_for_with_patience",
+    ),
+    (
+        "a shard waits for a first endpoint that was proved",
+        "[o for o in seen if not serves_proved(o) and",
+        "[o for o in seen if",
+        "tests/engine/test_required.py::test_the_pause_after_a_proof_is_no_wait_for_a_proof",
     ),
     (
         "a model of one name counts as the one that was proved elsewhere",
@@ -1229,6 +1259,16 @@ _SWAPPING = _mutations(
     ),
 )
 
+_CANDIDATE = _mutations(
+    "reconciler/engine/candidate.py",
+    (
+        "a staged candidate gets traffic before it was asked",
+        "        return _ask_candidate(state, observed, now)\n",
+        "        return ask_before(state, observed, now)\n",
+        "tests/azureml/test_endpoint.py::test_a_candidate_that_fails_its_probe_never_gets_traffic",
+    ),
+)
+
 _VERIFY = _mutations(
     "reconciler/verify.py",
     (
@@ -1440,6 +1480,12 @@ _SECRECY = _mutations(
         "tests/secrets/test_spellings.py::test_a_key_that_was_cut_is_hidden",
     ),
     (
+        "the signature of an operation is shown",
+        "([?&][csh]=)",
+        "([?&]no=)",
+        "tests/secrets/test_azureml_canaries.py::test_a_traceback_holds_no_key_and_no_signed_address",
+    ),
+    (
         "a plain password in a definition passes",
         "return _HOLDER.search(letters) is not None",
         "return False",
@@ -1520,6 +1566,16 @@ _MAIN = _mutations(
         'trace = redact("".join(traceback.format_exception(exc)))',
         'trace = "".join(traceback.format_exception(exc))',
         "tests/secrets/test_layers.py",
+    ),
+)
+
+_EXPORTS = _mutations(
+    "reconciler/offline/exports.py",
+    (
+        "what an endpoint calls a version is not asked of its export",
+        'getattr(module, "ref_from_export", lambda *_: None)',
+        "lambda *_: None",
+        "tests/azureml/test_offline.py::test_a_plan_from_exports_needs_no_workspace_and_no_secret",
     ),
 )
 
@@ -1920,6 +1976,18 @@ _AZUREML = [
             "tests/azureml/test_endpoint.py::test_traffic_that_somebody_moved_meanwhile_is_not_overwritten",
         ),
         (
+            "traffic is written over what was read long before",
+            '        reading = self._reads.reading(binding.address)\n        if reading is None:\n            raise RefusedError(f"{binding.address} is gone;',
+            '        reading = before or self._reads.reading(binding.address)\n        if reading is None:\n            raise RefusedError(f"{binding.address} is gone;',
+            "tests/azureml/test_endpoint.py::test_traffic_that_somebody_moved_meanwhile_is_not_overwritten",
+        ),
+        (
+            "the way back from new settings may lead to them again",
+            "if model.version is None or self.is_one_model(ref, self._wanted(binding)):",
+            "if model.version is None:",
+            "tests/azureml/test_variables.py::test_of_several_deployments_of_a_version_the_one_that_was_proved_last_gets_the_traffic_back",
+        ),
+        (
             "an endpoint of another environment is deleted",
             "        if not reading.owner.is_of(self._mark):",
             "        if False:",
@@ -2074,7 +2142,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_ARTIFACTS,
     ),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
-    *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_SWAPPING, *_VERIFY, *_PROVE),
+    *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_CANDIDATE, *_SWAPPING, *_VERIFY, *_PROVE),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
     *(
@@ -2084,6 +2152,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_CONSOLE,
         *_ENDING,
         *_MAIN,
+        *_EXPORTS,
         *_REDACTION,
         *_RECORDED,
         *_SNAPSHOT,
