@@ -18,6 +18,8 @@ from reconciler.near import near
 
 ENDINGS = (".csv", ".tsv")
 MOST_HEAD = 1024 * 1024  # bytes; a longer first line is not judged
+MOST_POINTER = 1024  # bytes of a pointer of Git LFS, by its specification
+NOT_FETCHED = "it is a pointer of Git LFS and not the file; fetch that (git lfs pull)"
 _MOST_NAMED = 5
 Flaw = tuple[Level, str]
 
@@ -25,6 +27,11 @@ Flaw = tuple[Level, str]
 def is_table(path: str) -> bool:
     """Whether the name of a file says that it is a table of text."""
     return path.casefold().endswith(ENDINGS)
+
+
+def is_pointer(head: bytes) -> bool:
+    """Whether a file only says where Git LFS keeps its content."""
+    return head.startswith(b"version https://git-lfs.github.com/spec/")
 
 
 def data_rows(path: str, content: bytes) -> int | None:
@@ -79,6 +86,9 @@ def flaws(
     whole, lines = len(head) < MOST_HEAD, head.lstrip().count(b"\n")
     if not head.strip():
         yield Level.ERROR, "it is empty"
+        return
+    if is_pointer(head):
+        yield Level.ERROR, NOT_FETCHED
         return
     if not whole and not lines:
         return

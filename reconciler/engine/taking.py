@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 
+from reconciler.engine.tables import MOST_POINTER, NOT_FETCHED, is_pointer
 from reconciler.errors import NotFoundError, RefusedError, UnavailableError, UnreadableError
 from reconciler.model import METRICS, MODEL
 from reconciler.platforms.contract import Job, JobState, Order, Registry, Trainer
-from reconciler.stores.contract import Place, Store, copy_file, name_in
+from reconciler.stores.contract import Place, Properties, Store, copy_file, name_in
 from reconciler.strict_json import parse_json
 
 
@@ -75,6 +76,8 @@ class Taking(_Taker):
         names = {role: _name(self._data, place) for role, place in order.inputs.items()}
         seen = {role: self._data.head(name) for role, name in names.items()}
         for role, name in names.items():
+            if self._is_pointer(name, seen[role]):
+                raise RefusedError(f"{order.inputs[role].uri}: {NOT_FETCHED}")
             made = _name(self._store, order.outputs[role])
             if copy_file(self._data, name, self._store, made) is None:
                 raise NotFoundError(f"there is no {order.inputs[role].uri}; put it there")
@@ -84,6 +87,13 @@ class Taking(_Taker):
                 uri = order.inputs[role].uri
                 raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
         self._note(job, order, [role for role, _ in order.recipe.outputs])
+
+    def _is_pointer(self, name: str, seen: Properties | None) -> bool:
+        """Whether a file of the data is one that Git LFS keeps elsewhere."""
+        if seen is None or seen.size > MOST_POINTER:
+            return False
+        file = self._data.get(name)
+        return file is not None and is_pointer(file.content)
 
 
 class TakingRegistered(_Taker):

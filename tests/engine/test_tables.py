@@ -8,6 +8,7 @@ from reconciler.engine import tables
 from reconciler.model import Level
 
 E, W = Level.ERROR, Level.WARNING
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 GOOD = b"age,income\n39,1\n"
 LONG = b"age\n" + b"1" * 140_000 + b"\n"
 LATIN = "it is not in UTF-8, and was read as Latin-1; the training must name its encoding"
@@ -28,6 +29,7 @@ LATIN = "it is not in UTF-8, and was read as Latin-1; the training must name its
         ("a.csv", "größe,ort\n1,Köln\n".encode("latin-1"), ("größe",), (), [(W, LATIN)]),
         ("a.csv", "age\nKöln\n".encode("latin-1"), ("age",), ("age",), [(W, LATIN)]),
         ("a.csv", b"\xe4ge\n\x00\n", (), (), [(E, "it is not a table of text")]),
+        ("a.csv", POINTER, ("age",), (), [(E, tables.NOT_FETCHED)]),
         ("a.csv", "年\n1\n".encode("utf-16"), (), (), [(E, "it is not a table of text")]),
         ("a.csv", b"\n \r\n" + GOOD, ("age",), ("age", "income"), []),
         ("a.csv", LONG, ("age",), (), []),

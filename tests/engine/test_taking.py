@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.engine.taking import Taking
-from reconciler.errors import UnavailableError, UnreadableError
+from reconciler.errors import RefusedError, UnavailableError, UnreadableError
 from reconciler.model import METRICS, MODEL, Recipe
 from reconciler.platforms.contract import JobState, Order
 from reconciler.stores.contract import Access
@@ -88,6 +88,14 @@ def test_what_was_deleted_from_the_store_is_taken_again(files: Files) -> None:
     assert files.state is JobState.NOT_STARTED
     files.start()
     assert files.taken == ["metrics first", "model first"]
+
+
+@pytest.mark.parametrize("role", [MODEL, METRICS])
+def test_a_pointer_of_git_lfs_is_not_taken_for_the_file(files: Files, role: str) -> None:
+    files.data.put(role, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n")
+    with pytest.raises(RefusedError, match=r"is a pointer of Git LFS .*\(git lfs pull\)"):
+        files.start()
+    assert files.state is JobState.NOT_STARTED
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({MODEL: 3})])
