@@ -26,6 +26,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -297,8 +298,9 @@ class FolderStore(Signs, Store):
     def _check_root(self) -> None:
         if not self.root.is_dir():
             state = "is not a folder" if self.root.exists() else "does not exist"
+            make = f"mkdir -p {shlex.quote(str(self.root))}"
             raise ConfigurationError(
-                f"the folder {self.root} {state}; mount it or make it (mkdir -p {self.root}), "
+                f"the folder {self.root} {state}; mount it or make it ({make}), "
                 "or correct the environment, which names it (spec.store or spec.data)"
             )
 
