@@ -93,8 +93,9 @@ class Kind:
     """One kind of endpoint.
 
     `path` is its module, which is imported when it is asked. It has `live_from_export(document,
-    binding)`, the state of an address in an exported document; `read_only` are what that has and no
-    write can change. Of a binding's spec, as a block, `terms` says what people approve besides what
+    binding)`, the state of an address in an exported document, and may have `ref_from_export`, what
+    the declared version is called there; `read_only` are what an export has and no write can
+    change. Of a binding's spec, as a block, `terms` says what people approve besides what
     every binding has, empty ones left out; `part` is the platform's own, a value that the binding
     keeps; `settings` are the owned ones by dotted name, made of those below `spec.settings`.
     `problems` says what the schema cannot of the spec, and of a day that is over; the other three
