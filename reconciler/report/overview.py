@@ -102,7 +102,8 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
                 why = gist_of(first) if alike else f"{first.message}{others}"
             names = tuple(endpoint.row.name for endpoint in group)
             command, keep = _command(what, environment, group), ""
-            if what is Wrong.DRIFTED:
+            fields = [f for e in group if e.change.drift is not None for f in e.change.drift.fields]
+            if what is Wrong.DRIFTED and any(field.after for field in fields):  # not all are gone
                 keep = f"reconciler drift -e {environment}{_target(group)} --accept"
                 if all(endpoint.change.code == Reason.PAUSED for endpoint in group):
                     command, keep = keep, ""  # apply would leave them as they are

@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import redact
-from reconciler.model import Action, Cause, Event, EventKind, History, Reason, RuleKind
+from reconciler.model import (
+    Action,
+    Cause,
+    Drift,
+    Event,
+    EventKind,
+    FieldDiff,
+    History,
+    Reason,
+    RuleKind,
+)
 from reconciler.render.cells import visible
 from reconciler.render.status import Wrong, urgency, wrong_with
 from reconciler.report import Overview, page_html
@@ -219,6 +229,16 @@ def test_drift_can_be_mended_or_kept() -> None:
     assert drifted.keep == f"reconciler drift -e prod -t {drifted.names[0]} --accept"
     assert not any(alarm.keep for alarm in others)
     assert "or, to keep what serves: reconciler drift" in tree(page_html(cases.FEW)).said
+
+
+def test_an_endpoint_that_is_gone_has_nothing_to_keep() -> None:
+    gone = tuple(
+        replace(e, change=replace(e.change, drift=Drift((FieldDiff("model", "1", None),), "")))
+        for e in cases.FEW.endpoints
+    )
+    drifted, *_ = (alarm for alarm in alarms("prod", gone))
+    assert drifted.what is Wrong.DRIFTED
+    assert drifted.keep == ""
 
 
 def test_drift_of_what_is_paused_can_only_be_kept() -> None:
