@@ -7,7 +7,8 @@ import gc
 import os
 import re
 import sys
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
 
 import typer
 
@@ -78,12 +79,18 @@ def _not_begun(exc: console.UnwritableError) -> int:
     return exc.exit_code
 
 
-def _run(arguments: list[str] | None) -> Outcome:
-    """The outcome of the command, whatever escapes it."""
+@cache
+def _commands() -> Any:
+    """The command line; put together anew, its 28 commands cost as much as a small plan."""
     from reconciler.cli.app import app
 
+    return typer.main.get_command(app)
+
+
+def _run(arguments: list[str] | None) -> Outcome:
+    """The outcome of the command, whatever escapes it."""
     try:
-        outcome = app(args=arguments, standalone_mode=False)
+        outcome = _commands()(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # or a reader that went away is met after we can answer for it
     except typer.TyperException as exc:
         # Typer's own exit code for this is 2, which means "changes are present" here.
