@@ -33,9 +33,12 @@ def test_the_story_begins_with_the_old_version_whatever_the_checkout_asks_for(
 
 
 # In the first step an apply is under way and steps are waited for; in the second a plan is.
-@pytest.mark.parametrize("step", ["$ reconciler apply", "== 2."])
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, errors.INTERRUPTED), (signal.SIGTERM, errors.TERMINATED)]
+    ("step", "number", "code"),
+    [
+        ("$ reconciler apply", signal.SIGTERM, errors.TERMINATED),
+        ("== 2.", signal.SIGINT, errors.INTERRUPTED),
+    ],
 )
 def test_a_stopped_demo_leaves_no_folder_and_says_no_failure(
     tmp_path: Path, step: str, number: signal.Signals, code: int
