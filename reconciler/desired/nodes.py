@@ -43,6 +43,11 @@ _NUMBER = re.compile(
     r"[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|\.(inf|Inf|INF)|"
     r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9][0-9_]*)?)|\.(nan|NaN|NAN)"
 )
+# What people do not see in a text that is no YAML: marks of git, and blanks of word processors.
+_CAUSE = re.compile(
+    r"^(?:<{7} .*|={7}$|>{7} .*| *(?P<blank>[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]))",
+    re.MULTILINE,
+)
 # Booleans of YAML 1.1 that PyYAML reads as text; as keys they are names that people use.
 _BOOLEAN = re.compile("[yYnN]")
 _COMMA = re.compile(r",([0-9]+)\s*[,}]")  # what is left of `1,5` behind the number
@@ -306,6 +311,9 @@ class _Reader:
         mark = getattr(exc, "problem_mark", None)
         if mark is None:
             return _HopelessError(Problem(self._path, 0, 0, "not YAML"))
+        until = re.compile("$", re.MULTILINE).search(self._text, mark.index)
+        if cause := _CAUSE.search(self._text, 0, until.start() if until else len(self._text)):
+            return _HopelessError(self._caused(cause))
         if mark.line > self._text.rstrip().count("\n"):
             return _HopelessError(problem(self._unended(exc), f"not YAML: {exc.problem}"))  # type: ignore[attr-defined]
         tab = self._tab(mark.line, mark.column)
@@ -314,6 +322,15 @@ class _Reader:
                 Problem(self._path, mark.line + 1, tab + 1, "a tab; indent with spaces")
             )
         return self._hopeless(mark, f"not YAML: {getattr(exc, 'problem', '') or 'unreadable'}")
+
+    def _caused(self, cause: re.Match[str]) -> Problem:
+        """The problem of what made a text that is no YAML, before the place where it shows."""
+        line = self._text.count("\n", 0, cause.start()) + 1
+        if not (blank := cause["blank"]):
+            return Problem(self._path, line, 1, "a conflict of a merge; resolve it")
+        column = cause.start("blank") - cause.start() + 1
+        what = f"a blank that is no space (U+{ord(blank):04X}); indent with spaces"
+        return Problem(self._path, line, column, what)
 
     def _unended(self, exc: yaml.YAMLError) -> Source:
         """Where what has no end begins, else the last character: nobody finds a place behind it."""

@@ -30,6 +30,18 @@ YAML = [
     ),
     binding("a tab is a tab", "  name: churn", "\tname: x", "4:1: a tab; indent with spaces"),
     binding(
+        "a no-break space is no space",
+        "  name: churn",
+        " \u00a0name: churn\n  labels: {}",
+        "4:2: a blank that is no space (U+00A0); indent with spaces",
+    ),
+    binding(
+        "a conflict of git is named where it begins",
+        "kind: ",
+        "<<<<<<< HEAD\nkind: ",
+        "2:1: a conflict of a merge; resolve it",
+    ),
+    binding(
         "a tab after spaces is a tab",
         "webService: churn",
         "webService:\n  \t- churn",
