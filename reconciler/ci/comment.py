@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler import __version__
+from reconciler.ci import artifacts
 from reconciler.ci import comment_text as rendering
 from reconciler.ci import connection as github
 from reconciler.ci.event import queue_head, read_event, workflow_run
@@ -38,8 +39,6 @@ def comment_on_fork(artifact: str) -> Outcome:
     It was made by code of a fork. All that is believed of it is what it looks like: whose pull
     request it is says the event, and what commit it is of must be that of the run.
     """
-    from reconciler.ci import artifacts
-
     run = workflow_run(read_event(os.environ))
     if type(run.get("id")) is not int:
         raise ConfigurationError(

@@ -9,16 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.ci.event import default_branch, forked, pull_number, read_event, workflow_run
-from reconciler.ci.github import GitHub, Pull
+from reconciler.ci.github import API_URL, GitHub, Pull
 from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
+from reconciler.http.client import Http
 
 
 @contextlib.contextmanager
 def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iterator[GitHub]:
     """The repository of the job, by its token; ConfigurationError says all that is missing."""
-    from reconciler.ci.github import API_URL, GitHub
-    from reconciler.http.client import Http
-
     token, repository = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_REPOSITORY", "")
     missing = []
     if not token:

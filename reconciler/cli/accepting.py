@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler import errors
+from reconciler.ci import proposal
 from reconciler.cli.editing import Edit, content_of, finish, loaded, make_edits
 from reconciler.cli.options import Drifting
 from reconciler.cli.session import plan_of_merge
@@ -80,8 +81,6 @@ def accept(
 
 def _propose(after: Desired, accepted: list[_Accepted], edits: list[Edit], how: Drifting) -> None:
     """Let one pull request propose the edits, and say what merging them would do."""
-    from reconciler.ci import proposal
-
     make_plan = partial(plan_of_merge, after, {edit.change.name for edit in accepted})
     reasons = [str(edit) for edit in accepted]
     name, what = after.environment.name, proposal.ACCEPTED

@@ -43,6 +43,7 @@ from reconciler.limits import excess_of_trainings, overridden
 from reconciler.model import Action, Desired, Failure, NotDeclared, Plan, Reason, Report
 from reconciler.outcome import Outcome
 from reconciler.plan import Prune
+from reconciler.render import words
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,6 @@ def _in_turn(work: _Work, first: Plan) -> dict[str, Ended]:
 
 def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page) -> Outcome:
     """`train`: make and judge what is missing, touch no endpoint, and show the plan after it."""
-    from reconciler.render.words import left
 
     def work(ending: Ending) -> Outcome:
         approved = Approval(yes=writing.yes, force=how.force or "")
@@ -230,7 +230,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
         ending.environment = desired.environment
         session.introduce(desired.environment)
         report = ending.report = train_now(order, ending)
-        for sentence in left(report):
+        for sentence in words.left(report):
             say(sentence)
         return Outcome(report.plan, _trained_exit_code(report))
 

@@ -10,6 +10,7 @@ from reconciler.console import say
 from reconciler.errors import ConfigurationError, RefusedError, StalePlanError
 from reconciler.ledger.plans import Plans
 from reconciler.model import Plan
+from reconciler.render import parse_plan
 
 
 def check(approval: Approval, fresh: Plan, plans: Plans, *, trains: bool = False) -> None:
@@ -53,8 +54,6 @@ def approval(path: Path | None, expect: str | None, *, yes: bool, force: str) ->
 
 def read_plan(path: Path) -> Plan:
     """The plan in a file that `plan --out` wrote; ConfigurationError if it is none."""
-    from reconciler.render import parse_plan
-
     try:
         plan = parse_plan(path.read_text(encoding="utf-8"))
     except OSError as exc:

@@ -24,6 +24,7 @@ from reconciler.errors import ConfigurationError, ReconcilerError
 from reconciler.http.response import Response
 from reconciler.model import Action, Auth, Check, Checkup, Desired, Level, Plan, Source
 from reconciler.outcome import Outcome
+from reconciler.render.checkup import folded
 from reconciler.stores.contract import Store
 
 MOST_SKEW_S = 60.0
@@ -33,8 +34,6 @@ _MOST_UNCOMMITTED = 10
 
 def doctor(where: Where, part: Part) -> Outcome:
     """`doctor`: 0 where a run would find everything in its place, 1 otherwise."""
-    from reconciler.render.checkup import folded
-
     try:
         desired = choose.desired(where, part)
     except ConfigurationError as exc:

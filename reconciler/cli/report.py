@@ -9,24 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reconciler import __version__, errors, git
+from reconciler import __version__, errors, gates, git
+from reconciler.ci.comment import read_document
 from reconciler.cli import choose, session
 from reconciler.cli.options import Part, Where
 from reconciler.console import redacted
+from reconciler.engine.history import histories
+from reconciler.engine.world import timestamp
 from reconciler.errors import ConfigurationError, redact
 from reconciler.model import Desired, History, Observed, Plan, Reason, Report
 from reconciler.outcome import File, Outcome
+from reconciler.render import words
 from reconciler.render.cells import counted
-from reconciler.report import Endpoint
+from reconciler.render.status import status_row
+from reconciler.report import Endpoint, Overview, page_html
 
 
 def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     """`report`: 0 when everything could be read, 1 otherwise; the page is written in any case."""
-    from reconciler.engine.history import histories
-    from reconciler.engine.world import timestamp
-    from reconciler.render import words
-    from reconciler.report import Overview, page_html
-
     desired = choose.desired(where, part)
     ran = _run(run, desired) if run else None
     session.introduce(desired.environment)
@@ -58,10 +58,6 @@ def endpoints(
     plan: Plan, observed: Sequence[Observed], pasts: Sequence[History]
 ) -> tuple[Endpoint, ...]:
     """The endpoints of the page, in the order in which they were observed."""
-    from reconciler import gates
-    from reconciler.render.status import status_row
-    from reconciler.report import Endpoint
-
     changes = {change.address: change for change in plan.changes}
     members = []
     for seen, history in zip(observed, pasts, strict=True):
@@ -81,8 +77,6 @@ def endpoints(
 
 def _run(path: Path, desired: Desired) -> Report:
     """The report of a run of this environment; ConfigurationError if the file is none."""
-    from reconciler.ci.comment import read_document
-
     document = read_document(path)
     if not isinstance(document, Report):
         why = "a plan, not a report; `apply --report` writes one"

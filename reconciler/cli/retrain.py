@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler import errors
+from reconciler.ci import proposal
 from reconciler.cli import choose, editing, session
 from reconciler.cli.options import Some, Where
 from reconciler.cli.session import Session
@@ -92,8 +93,6 @@ def retrain(where: Where, some: Some, *, dry_run: bool) -> Outcome:
 
 def propose(where: Where, base: str, *, dry_run: bool) -> Outcome:
     """`ci propose`: one pull request declares it."""
-    from reconciler.ci import proposal
-
     renewed = _renewed(where)
     name = renewed.after.environment.name
     names = {binding.name for renewal in renewed.renewals for binding in renewal.bindings}

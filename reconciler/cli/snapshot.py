@@ -16,9 +16,11 @@ from typing import Any
 from reconciler import __version__, errors
 from reconciler.cli import compose, session, stopping
 from reconciler.console import say
+from reconciler.engine.around import read_around
 from reconciler.engine.world import seconds_since_epoch, timestamp
 from reconciler.errors import ConfigurationError, NotKnownError, StalePlanError
 from reconciler.model import Desired, Environment, Reason
+from reconciler.offline.exports import read_document
 from reconciler.offline.recorded import Answers, NoToken, Recorded
 from reconciler.offline.snapshot_file import FAMILY, Place, Snapshot, snapshot_in, snapshot_json
 from reconciler.outcome import File, Kept, Outcome
@@ -34,8 +36,6 @@ AHEAD_S = 300.0  # by so much may the clock that took a snapshot have been ahead
 
 def snapshot(desired: Desired, out: Path | None, parallel: int | None) -> Outcome:
     """`snapshot`: 0, or 7 where something could not be read, which plans then do not know."""
-    from reconciler.engine.around import read_around
-
     environment = desired.environment
     files = [b for b in desired.bindings if b.kind in compose.read_here(desired)[0]]
     if files:
@@ -88,8 +88,6 @@ def read(path: Path, desired: Desired, now: float, max_age_s: float) -> Taken | 
     ConfigurationError for a damaged one and for that of another place; StalePlanError for one that
     is too old.
     """
-    from reconciler.offline.exports import read_document
-
     document = read_document(path) if path.is_file() else None
     if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(FAMILY):
         return None
