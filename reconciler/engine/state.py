@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.steps import Goal
 from reconciler.errors import ReconcilerError
-from reconciler.ledger import Entry
 from reconciler.model import Binding, Change, EventKind, Model, Owned, Proof, Reached, Record, Score
 from reconciler.platforms.contract import Can, Job
+
+if TYPE_CHECKING:
+    from reconciler.ledger import Entry  # deciding is pure: it knows a ledger as a type only
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.25, 5.0  # between two looks at an update; each is 1.5 times longer
 APPEARS_S = 60.0  # how long a write may take to show in what is read
