@@ -46,10 +46,11 @@ def drifted(observed: Observed) -> Drift | None:
         drift = Drift(tuple(_left_alone(observed)) if binding.paused else (), "")
     elif not record.proved_at or record.deleted:
         return None
-    else:
+    elif fields := tuple(_fields(observed, record, live)):
         run = record.proved_by.run if record.proved_by else ""
-        fields = tuple(_fields(observed, record, live))
         drift = Drift(fields, record.proved_at, record.declared_only, run)
+    else:
+        return None
     if not drift.fields:
         return None
     first = observed.sighting

@@ -108,20 +108,21 @@ class Record:
     @property
     def proved_at(self) -> str:
         """When that model was proved here, or `declared_only`; "" where it never was."""
-        if self.proved_by is not None:
-            return self.proved_by.at
-        return self.at if self.proved else ""
+        event = self.proved_by
+        return event.at if event is not None else self.at if self.proved else ""
 
     @property
     def declared_only(self) -> bool:
         """Whether nothing showed that the good model answers, when it was read back."""
-        return self.proved_by is not None and self.proved_by.what is EventKind.DECLARED
+        event = self.proved_by
+        return event is not None and event.what is EventKind.DECLARED
 
     @property
     def proved_by(self) -> Event | None:
         """The event that proved that model, or read it back."""
-        good = (e for e in reversed(self.history) if e.model == self.good and e.what in PROOFS)
-        return next(good, None)
+        good = self.good
+        proofs = (e for e in reversed(self.history) if e.what in PROOFS and e.model == good)
+        return next(proofs, None)
 
     def version_of(self, ref: ModelRef | None) -> str:
         """The name that people know a model by, as noted here; "" where it was not."""
