@@ -66,6 +66,8 @@ def test_the_tree_is_fine(tmp_path: Path) -> None:
             "path: serving/",
             'spec.path: "serving/" is a folder; name a file in it, such as serving/model.json',
         ),
+        ("path: serving/", "path: ~/", 'spec.path: "~/churn.json" is taken as it stands; write'),
+        ("path: serving/", "path: file:///", '"file:///churn.json" is taken as it stands; write'),
         (
             "http://127.0.0.1:8500",
             "http://models.acme.internal:8500",

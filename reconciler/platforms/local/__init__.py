@@ -106,6 +106,8 @@ def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     if path.endswith("/") or (spec.folder / path).is_dir():
         why = f'"{path}" is a folder; name a file in it, such as {path.rstrip("/")}/model.json'
         yield spec.problem(why, "path")
+    elif path.startswith(("~", "$")) or "://" in path:
+        yield spec.problem(f'"{path}" is taken as it stands; write the path of a file', "path")
 
     if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
         yield spec.problem(why, "reload")
