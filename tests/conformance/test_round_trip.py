@@ -95,3 +95,14 @@ def test_a_version_that_was_put_back_by_hand_is_accepted(twin: Twin) -> None:
     assert command(twin, "drift", "--detailed-exitcode") == errors.SUCCESS
     assert twin.apply().failures == ()  # which proves it
     assert command(twin, "plan", "--detailed-exitcode") == errors.SUCCESS
+
+
+def test_a_plan_against_exports_of_what_is_in_sync_is_empty(
+    twin: Twin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert twin.apply().failures == ()
+    folder = tmp_path / "exports"
+    assert command(twin, "export", "--out", str(folder)) == errors.SUCCESS
+    capsys.readouterr()
+    code = command(twin, "plan", "--live", str(folder), "--detailed-exitcode")
+    assert code == errors.SUCCESS, capsys.readouterr().out

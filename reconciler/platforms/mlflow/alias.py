@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from reconciler.http.client import Http
-    from reconciler.model import AddressId, Binding, Environment, Model
+    from reconciler.model import AddressId, Binding, Environment, Model, Version
     from reconciler.platforms.mlflow.rest import Mlflow, RegisteredModel
     from reconciler.platforms.platform import Turn
     from reconciler.soon import Soon
@@ -141,10 +141,9 @@ class ModelAliases(Target):
         return _of(binding.address).within_s
 
     def ref(self, binding: Binding, model: Model) -> ModelRef:
-        """By the number in the registry, or by what we call it where it is made elsewhere."""
-        name, version = _of(binding.address).model, model.version
-        assert version is not None
-        return ref_of(name, version.version if _is_there(binding) else version.folder)
+        """By what the registry calls its version."""
+        assert model.version is not None
+        return _called(binding, model.version)
 
     def version_of(self, binding: Binding, ref: ModelRef) -> str:
         """The number in the registry that the binding's versions come from."""
@@ -349,6 +348,17 @@ def live_from_export(document: Mapping[str, Any], binding: Binding) -> Live:
     unmarked = document.get("marked") is False
     healthy = Health(HealthCode.HEALTHY)
     return Live(healthy, served, witness=Witness.EXPORT, place=str(at), unmarked=unmarked)
+
+
+def ref_from_export(_: Mapping[str, Any], binding: Binding) -> ModelRef:
+    """How the declared version is called in the registry."""
+    return _called(binding, binding.version)
+
+
+def _called(binding: Binding, version: Version) -> ModelRef:
+    """A version by its number in the registry, or by what we call it where it is made elsewhere."""
+    name = _of(binding.address).model
+    return ref_of(name, version.version if _is_there(binding) else version.folder)
 
 
 def _of(address: Address) -> AliasAddress:
