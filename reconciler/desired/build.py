@@ -238,6 +238,7 @@ def recipe(
         outputs=tuple(spec["outputs"].items()),
         how=tuple(how.settings.items()),
         code=how.code,
+        folder=how.folder,
     )
     files = how.files or {r: name for r, name in spec["outputs"].items() if "/" not in name}
     if problems := _file_problems(block, files):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import UnreadableError
@@ -202,6 +203,8 @@ def _make_codec() -> Converter:
     codec.register_unstructure_hook_func(lambda kind: kind == pairs, dict)
     codec.register_structure_hook(ModelRef, lambda value, _: ModelRef(codec.structure(value, str)))
     codec.register_unstructure_hook(ModelRef, str)
+    recipe = make_dict_unstructure_fn(Recipe, codec, folder=override(omit=True))
+    codec.register_unstructure_hook(Recipe, recipe)
     return codec
 
 

@@ -90,7 +90,8 @@ class Recipe:
     `place` is where the engine runs the job, "" where it has one place only; jobs of one place
     queue up. `inputs` pair a name with a file of the environment's data. `outputs` pair a role,
     "model" or "metrics", with what the engine calls it: a port, a file. `how` are the engine's own
-    settings, such as a command, and `code` is the digest of what a command runs.
+    settings, such as a command, and `code` is the digest of what a command runs. That lies in
+    `folder` here, wherever the repository is, which is no part of how the version is made.
     """
 
     engine: str
@@ -100,6 +101,7 @@ class Recipe:
     outputs: tuple[tuple[str, str], ...] = ()
     how: tuple[tuple[str, str], ...] = ()
     code: str = ""
+    folder: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Sort the pairs, so that equal recipes are equal whatever order they were written in."""

@@ -28,15 +28,15 @@ def how_of(training: Block, **settings: str) -> How:
         return How(settings=command)
     named = training.data["code"]
     folder = (training.folder / named).resolve()
-    try:
-        code, digest = folder.relative_to(training.root.resolve()), digest_of(folder)
-    except ValueError:
+    if not folder.is_relative_to(training.root.resolve()):
         why = f'"{named}" is not below {training.root}; keep code beside its model'
-        raise ConfigurationError([training.problem(why, "code")]) from None
+        raise ConfigurationError([training.problem(why, "code")])
+    try:
+        digest = digest_of(folder)
     except ConfigurationError as exc:
         raise ConfigurationError([training.problem(exc.message, "code")]) from exc
     terms = {"the code of the training": digest[:12]}
-    return How(settings={**command, "code": str(code)}, code=digest, terms=terms)
+    return How(settings=command, code=digest, folder=str(folder), terms=terms)
 
 
 def problems_of(training: Block) -> Iterator[Problem]:

@@ -133,6 +133,7 @@ class How:
     place: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
+    folder: str = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     follow: str = ""

@@ -64,11 +64,11 @@ class World:
             return AzureBlob(http, hosts, account, AnyToken(hosts.origins), container)
 
         assets = Assets(workspace, self.data, blobs, lambda _: "")
-        return WorkspaceJobs(workspace, assets, lambda _: None, self.folder, self.data, store)
+        return WorkspaceJobs(workspace, assets, lambda _: None, self.data, store)
 
     def order(self, attempt: int = 1, *, at: str = "", **more: Any) -> Order:
         at = at or f"{URL}/blob/mlstorage/workspace/store"
-        how = {"command": COMMAND, "code": "training", "environment": "sklearn:3", "compute": "cpu"}
+        how = {"command": COMMAND, "environment": "sklearn:3", "compute": "cpu"}
         recipe = Recipe(
             "azureml",
             inputs=(("train", "train.csv"),),
@@ -76,6 +76,7 @@ class World:
             outputs=((MODEL, "model.joblib"), (METRICS, "metrics.json")),
             how=tuple({**how, **more}.items()),
             code=digest_of(self.folder / "training"),
+            folder=str(self.folder / "training"),
         )
         outputs = {MODEL: Place(f"{at}/m/1/model.joblib"), METRICS: Place(f"{at}/m/1/metrics.json")}
         inputs = {"train": Place(f"{self.data.base}train.csv")}

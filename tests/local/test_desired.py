@@ -55,6 +55,17 @@ def test_the_tree_is_fine(tmp_path: Path) -> None:
     assert list(load(tmp_path)) == ["home"]
 
 
+def test_a_version_is_the_same_wherever_its_code_lies(tmp_path: Path) -> None:
+    write(tmp_path / "home", old="    command:", new="    code: training\n    command:")
+    (tmp_path / "home" / "training").mkdir()
+    (tmp_path / "home" / "training" / "train").write_text("exit 0")
+    recipes = [load(folder)["home"].bindings[0].recipe for folder in (tmp_path, tmp_path / "home")]
+    (tmp_path / "home").rename(tmp_path / "house")
+    recipes.append(load(tmp_path)["home"].bindings[0].recipe)
+    assert recipes[0] == recipes[1] == recipes[2]
+    assert recipes[0].folder != recipes[2].folder
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [

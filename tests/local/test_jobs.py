@@ -36,6 +36,7 @@ class Recipe:
     how: tuple[tuple[str, str], ...]
     parameters: tuple[tuple[str, str], ...] = ()
     code: str = ""
+    folder: str = ""
     outputs: tuple[tuple[str, str], ...] = (("model", "m.bin"), ("metrics", "metrics.json"))
 
 
@@ -60,7 +61,7 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.jobs = LocalJobs(root / "jobs", root, STORE, 2)
+        self.jobs = LocalJobs(root / "jobs", STORE, 2)
         self.ran = root / "ran"
         (root / "store").mkdir()
 
@@ -145,7 +146,7 @@ def test_a_command_does_not_get_the_secrets_of_the_environment(
 ) -> None:
     monkeypatch.setenv("STORE_KEY", "CANARY")
     monkeypatch.setenv("WANTED", "this")
-    world.jobs = LocalJobs(world.root / "jobs", world.root, STORE, 1, ("WANTED",))
+    world.jobs = LocalJobs(world.root / "jobs", STORE, 1, ("WANTED",))
     world.start("import os; print(dict(os.environ)); exit(1)")
     message = world.ended().message
     assert "'WANTED': 'this'" in message
@@ -159,7 +160,7 @@ def test_a_variable_that_a_command_gets_is_in_no_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUB_TOKEN", "hub-3f9a77c2d1")
-    world.jobs = LocalJobs(world.root / "jobs", world.root, STORE, 2, ("HUB_TOKEN",))
+    world.jobs = LocalJobs(world.root / "jobs", STORE, 2, ("HUB_TOKEN",))
     world.start(f"import os; assert os.environ['HUB_TOKEN'][:4] == 'hub-'; {GOOD}")
     assert world.ended().state is JobState.FINISHED
     files = [path for path in world.root.rglob("*") if path.is_file()]
@@ -227,7 +228,7 @@ def test_a_command_that_cannot_run_is_refused_before_there_is_a_job(
 
 def test_a_folder_that_jobs_cannot_be_made_in_is_no_bug_of_ours(world: World) -> None:
     (world.root / "taken").write_text("a file")
-    world.jobs = LocalJobs(world.root / "taken", world.root, STORE, 2)
+    world.jobs = LocalJobs(world.root / "taken", STORE, 2)
     with pytest.raises(RejectedError, match=r"making job rc-.*: not a directory"):
         world.start(GOOD)
 
@@ -257,7 +258,7 @@ def test_stores_that_share_a_folder_of_jobs_take_no_job_of_each_other_for_theirs
 ) -> None:
     """A version that is promoted has one training key in both."""
     world.start(GOOD)
-    other = LocalJobs(world.root / "jobs", world.root, "file:///production", 2)
+    other = LocalJobs(world.root / "jobs", "file:///production", 2)
     job = other.prepare(world.order(GOOD))
     assert other.look(job).state is JobState.NOT_STARTED
     other.start(job, world.order(GOOD))
@@ -270,7 +271,7 @@ def test_a_job_is_started_once_however_often_it_is_asked_for(world: World) -> No
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
-                lambda _: LocalJobs(world.root / "jobs", world.root, STORE, 1).start(JOB, order),
+                lambda _: LocalJobs(world.root / "jobs", STORE, 1).start(JOB, order),
                 range(8),
             )
         )
@@ -291,7 +292,7 @@ START = """
         os.kill(os.getpid(), 9)
     jobs.subprocess.run = run
     order = pickle.loads(bytes.fromhex(sys.argv[2]))
-    jobs.LocalJobs(Path(sys.argv[1]) / "jobs", Path(sys.argv[1]), "", 1).start(sys.argv[4], order)
+    jobs.LocalJobs(Path(sys.argv[1]) / "jobs", "", 1).start(sys.argv[4], order)
 """
 
 
@@ -438,7 +439,7 @@ def test_a_job_runs_a_copy_of_the_code_that_was_planned(world: World, code: Path
     (code / "train.py").write_text(program)
     order = world.order("")
     command = f"{sys.executable} train.py {{outputs.model}} {{outputs.metrics}}"
-    order.recipe = Recipe((("command", command), ("code", "training")), code=digest_of(code))
+    order.recipe = Recipe((("command", command),), code=digest_of(code), folder=str(code))
     (code / "train.py").write_text("exit(1)")
     with pytest.raises(RefusedError, match="changed since this was planned"):
         world.jobs.start(JOB, order)

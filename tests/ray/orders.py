@@ -55,17 +55,18 @@ class Home:
         told = Ray(url, SecretName("RAY_TOKEN"), **fields)
         credential = credential_of(told, lambda _: token, frozenset())
         client = Client(Http(threads=4, backoff_s=0), told, credential)
-        return RayJobs(Cluster(client, self.store), self.root, self.store.uri)
+        return RayJobs(Cluster(client, self.store), self.store.uri)
 
     def order(self, attempt: int = 1, *, key: str = "ab" * 32, **fields: Any) -> Order:
         """An order whose manifest names it as the last attempt."""
-        how = {"command": COMMAND, "code": "training", **fields}
+        how = {"command": COMMAND, **fields}
         recipe = Recipe(
             "ray",
             inputs=(("train", "train.csv"),),
             outputs=((MODEL, "model.txt"), (METRICS, "metrics.json")),
             how=tuple(how.items()),
             code=digest_of(self.code),
+            folder=str(self.code),
         )
         store = self.root / "store" / "churn" / key[:4]
         order = Order(

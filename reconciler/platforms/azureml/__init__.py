@@ -119,10 +119,10 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.azureml.jobs import WorkspaceJobs
 
-        at, root = environment.data, Path(reach.at.root)
+        at = environment.data
         data = reach.open_at(at, means.secret(at.key) if at.key else "")
         spent = reach.tracking.spent
-        return WorkspaceJobs(reach.workspace, reach.assets, spent, root, data, means.store.uri)
+        return WorkspaceJobs(reach.workspace, reach.assets, spent, data, means.store.uri)
 
     def checks(bindings: Iterable[Binding]) -> Iterator[Check]:
         from reconciler.platforms.azureml.checks import Checks

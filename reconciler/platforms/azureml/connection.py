@@ -19,7 +19,7 @@ class AzureMl:
     """The connection of an environment to one workspace; `auth` is the way to sign in to Azure.
 
     `region` is where new endpoints are made, "" where the workspace says it; an endpoint of
-    another region is refused where it is given. `root` is what `code` folders are relative to.
+    another region is refused where it is given.
     """
 
     cloud: CloudName
@@ -28,7 +28,6 @@ class AzureMl:
     workspace: str
     region: str = ""
     auth: Auth = Auth.DEFAULT
-    root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 
     @cached_property
@@ -57,7 +56,6 @@ def parse(block: Block) -> AzureMl:
         given["workspace"],
         given.get("region", "").replace(" ", "").lower(),
         Auth(given.get("auth", Auth.DEFAULT)),
-        str(block.root),
         block.at("workspace"),
     )
 

@@ -17,7 +17,6 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from reconciler.errors import NotFoundError, UnavailableError, UnreadableError, WireError
@@ -44,8 +43,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class WorkspaceJobs(Trainer):
     """The jobs of one workspace.
 
-    `spent` asks the run history for a job. `root` is what the `code` folders of recipes are
-    relative to. `data` has the inputs, and `store` is the URI of the store.
+    `spent` asks the run history for a job. `data` has the inputs, and `store` is the URI of the
+    store.
     """
 
     most_jobs = MOST_JOBS
@@ -58,14 +57,12 @@ class WorkspaceJobs(Trainer):
         workspace: Workspace,
         assets: Assets,
         spent: Callable[[str], Spent | None],
-        root: Path,
         data: Store,
         store: str,
     ) -> None:
         self._workspace = workspace
         self._assets = assets
         self._spent = spent
-        self._root = root
         self._data = data
         self._store = store
 
@@ -82,9 +79,8 @@ class WorkspaceJobs(Trainer):
         what = f"starting job {job}"
         if self._found(job, what) is not None:
             return
-        how = dict(order.recipe.how)
-        if "code" in how:
-            self._assets.send_code(str(self._root / how["code"]), order.recipe.code)
+        if order.recipe.code:
+            self._assets.send_code(order.recipe.folder, order.recipe.code)
         body = self._body(job, order)
         try:
             self._workspace.write("PUT", f"/jobs/{part(job)}", what, json=body, once=True)
@@ -203,7 +199,7 @@ class WorkspaceJobs(Trainer):
         }
         if "compute" in how:
             properties["computeId"] = f"{at.path}/computes/{part(how['compute'])}"
-        if "code" in how:
+        if order.recipe.code:
             properties["codeId"] = asset_id(at, "codes", code_name(order.recipe.code), "1")
         return properties
 

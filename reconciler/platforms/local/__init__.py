@@ -24,12 +24,11 @@ _MODULE = f"{__name__}.model_file"
 class Local:
     """The connection of an environment to this machine.
 
-    `folder` is that of the environment's file, `root` that of the whole tree. `jobs` is "" where
-    the jobs are beside the files of the store.
+    `folder` is that of the environment's file. `jobs` is "" where the jobs are beside the files of
+    the store.
     """
 
     folder: str = field(compare=False)
-    root: str = field(compare=False)
     jobs: str = ""
     at_once: int = 2
     variables: tuple[str, ...] = ()
@@ -39,8 +38,9 @@ class Local:
 def _connection(block: Block) -> Local:
     spec = block.data
     variables = tuple(spec.get("variables", ()))
-    places = str(block.folder), str(block.root)
-    return Local(*places, spec.get("jobs", ""), spec.get("atOnce", 2), variables, block.at())
+    return Local(
+        str(block.folder), spec.get("jobs", ""), spec.get("atOnce", 2), variables, block.at()
+    )
 
 
 def _connect(environment: Environment, means: Means) -> Connected:
@@ -62,12 +62,12 @@ def _connect(environment: Environment, means: Means) -> Connected:
 
         jobs, store = _jobs(local, means.store.uri), means.store.uri
         how = local.at_once, local.variables, means.halted
-        return LocalJobs(jobs, Path(local.root), store, *how)
+        return LocalJobs(jobs, store, *how)
 
     def checks(bindings: Iterable[Binding]) -> Iterable[Check]:
         from reconciler.platforms.local.checks import checks_of
 
-        return checks_of(Path(local.folder), Path(local.root), local.variables, bindings)
+        return checks_of(Path(local.folder), local.variables, bindings)
 
     return Connected(target, trainer, checks=checks)
 

@@ -25,7 +25,7 @@ _MOST_S = 30.0
 
 
 def checks_of(
-    folder: Path, root: Path, variables: Sequence[str], bindings: Iterable[Binding]
+    folder: Path, variables: Sequence[str], bindings: Iterable[Binding]
 ) -> Iterator[Check]:
     """A finding for each program that is not there, and each script that lacks a module. Reloads
     run in `folder`, trainings below `root`, both with these environment variables."""
@@ -33,7 +33,7 @@ def checks_of(
     path = environ.get("PATH", os.defpath)
     asked: set[tuple[str, Path]] = set()
     for binding in bindings:
-        for what, command, place in _commands(folder, root, binding):
+        for what, command, place in _commands(folder, binding):
             program = shlex.split(command)[0]
             # A path leads there from the folder that the command runs in.
             if program_path := shutil.which(
@@ -48,10 +48,10 @@ def checks_of(
             yield Check("program", Level.ERROR, why, fix, binding.source, (binding.name,))
 
 
-def _commands(folder: Path, root: Path, binding: Binding) -> Iterator[tuple[str, str, Path]]:
-    how = dict(binding.recipe.how)
-    if binding.recipe.engine == "local":
-        yield "the training", how["command"], root / how.get("code", "")
+def _commands(folder: Path, binding: Binding) -> Iterator[tuple[str, str, Path]]:
+    recipe = binding.recipe
+    if recipe.engine == "local":
+        yield "the training", dict(recipe.how)["command"], Path(recipe.folder or folder)
     if isinstance(binding.address, FileAddress) and binding.address.serving.reload:
         yield "the reload", binding.address.serving.reload, folder
 

@@ -55,9 +55,9 @@ MOST_LOG_BYTES = 64 * 1024
 class LocalJobs(Trainer):
     """Jobs below one folder of this machine.
 
-    `root` is what the `code` folders of recipes are relative to, `store` the URI of the store whose
-    jobs they are; `variables` are the names of environment variables that commands get besides the
-    usual ones. `halted` says why no job may be started or ended any more, "" while that may be.
+    `store` is the URI of the store whose jobs they are; `variables` are the names of environment
+    variables that commands get besides the usual ones. `halted` says why no job may be started or
+    ended any more, "" while that may be.
     """
 
     grants = False
@@ -65,7 +65,6 @@ class LocalJobs(Trainer):
     def __init__(
         self,
         folder: Path,
-        root: Path,
         store: str,
         most_jobs: int,
         variables: Sequence[str] = (),
@@ -73,7 +72,6 @@ class LocalJobs(Trainer):
     ) -> None:
         self.most_jobs = most_jobs
         self._folder = folder
-        self._root = root
         self._store = store
         self._variables = variables
         self._halted = halted
@@ -204,13 +202,12 @@ class LocalJobs(Trainer):
     def _copy_code(self, order: Order, place: Path) -> None:
         """Copy the code of a recipe; RefusedError where it is no longer the code that was
         planned."""
-        how = dict(order.recipe.how)
-        if "code" not in how:
+        recipe = order.recipe
+        if not recipe.code:
             place.mkdir()
-            return
-        if copy_to(self._root / how["code"], place) != order.recipe.code:
+        elif copy_to(Path(recipe.folder), place) != recipe.code:
             raise RefusedError(
-                f"the files below {how['code']} changed since this was planned; plan again"
+                f"the files below {recipe.folder} changed since this was planned; plan again"
             )
 
     def _command(self, order: Order, folder: Path) -> list[str]:
@@ -222,7 +219,7 @@ class LocalJobs(Trainer):
             "outputs": _made(order, folder),
         }
         words = words_of(how["command"], given)
-        where = self._root / how.get("code", "")
+        where = Path(order.recipe.folder or folder)
         program = str(where / words[0]) if "/" in words[0] else words[0]
         if shutil.which(program) is None:
             raise RefusedError(

@@ -49,7 +49,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
     def trainer(_: Recipe) -> Trainer:
         from reconciler.platforms.ray.jobs import RayJobs
 
-        return RayJobs(cluster(), Path(ray.root), means.store.uri)
+        return RayJobs(cluster(), means.store.uri)
 
     def checks(bindings: Iterable[Binding]) -> Iterable[Check]:
         from reconciler.platforms.ray.checks import checks_of

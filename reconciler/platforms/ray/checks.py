@@ -21,16 +21,16 @@ def checks_of(
     wanted = tuple(bindings)
     version = cluster.reading().version["ray_version"]
     yield Check(f"platform {NAME}", Level.FINE, f"{ray.host} runs Ray {version}")
-    yield from _packages(ray, wanted)
+    yield from _packages(wanted)
     if ray.serve and any(binding.probe for binding in wanted):
         yield _serve(ray, cluster, http)
 
 
-def _packages(ray: Ray, bindings: Iterable[Binding]) -> Iterator[Check]:
+def _packages(bindings: Iterable[Binding]) -> Iterator[Check]:
     """The code of trainings, which the cluster takes up to a size."""
     trained = (b for b in bindings if b.recipe.engine == NAME and b.recipe.code)
     for code, binding in {b.recipe.code: b for b in trained}.items():
-        folder = Path(ray.root) / dict(binding.recipe.how)["code"]
+        folder = Path(binding.recipe.folder)
         try:
             size = len(packed(folder, code).content)
         except RefusedError as exc:

@@ -32,7 +32,6 @@ class Ray:
     token: SecretName | None = None
     serve: str = ""
     cluster: str = ""
-    root: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
 
     @property
@@ -62,7 +61,6 @@ def parse(block: Block) -> Ray:
         token=block.secret("token") if "token" in given else None,
         serve=given.get("serve", "").rstrip("/"),
         cluster=given.get("cluster", ""),
-        root=str(block.root),
         source=block.at("serve" if "serve" in given else "url"),
     )
 

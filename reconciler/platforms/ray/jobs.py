@@ -53,9 +53,8 @@ class RayJobs(Trainer):
     forgets = True
     grants = False  # Ray shows what a job is told, so its nodes have an identity of their own
 
-    def __init__(self, cluster: Cluster, root: Path, store: str) -> None:
+    def __init__(self, cluster: Cluster, store: str) -> None:
         self._cluster = cluster
-        self._root = root
         self._store = store
         self._packing = threading.Lock()
         self._packages: dict[str, Package] = {}
@@ -132,12 +131,11 @@ class RayJobs(Trainer):
 
     def _package(self, order: Order) -> Package:
         """The package of the order's code; made once, for a thousand versions share it."""
-        code = dict(order.recipe.how).get("code")
+        code, folder = order.recipe.code, order.recipe.folder
         with self._packing:
-            if order.recipe.code not in self._packages:
-                folder = None if code is None else self._root / code
-                self._packages[order.recipe.code] = packed(folder, order.recipe.code)
-            return self._packages[order.recipe.code]
+            if code not in self._packages:
+                self._packages[code] = packed(Path(folder) if code else None, code)
+            return self._packages[code]
 
     def _submission(self, job: str, order: Order, package: Package) -> dict[str, Any]:
         """The body of a job, which Ray shows to whoever asks: no grant and no other secret is in
