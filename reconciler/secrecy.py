@@ -119,11 +119,18 @@ _words: set[str] = set()  # the known secrets in that alphabet
 _parts: dict[str, tuple[str, int]] = {}  # and which of them a part is of, and where
 
 # Secrets are also known by the name of what holds them, however that is spelled. The key of a
-# table or of a join names columns.
+# table or of a join names columns, and a token of a language model is a word.
+_NO_SECRET = "".join(
+    f"(?<!{word})"
+    for words in (
+        "partition row join sort primary foreign feature column group index entity cache shard",
+        "eos bos pad unk sep cls mask stop",
+    )
+    for word in words.split()
+)
 _HOLDER = re.compile(
     r"passw(or)?d|passphrase|secret|credential$|conn(ection)?string|accesssignature|"
-    r"(?<!partition)(?<!row)(?<!join)(?<!sort)(?<!primary)(?<!foreign)key$|(pwd|token)$|"
-    r"authorization$"
+    rf"{_NO_SECRET}(key|token)$|pwd$|authorization$"
 )
 _DATA = ("input", "output", "inputs")  # whose members are columns, whatever they are called
 _VALUES = ("value", "defaultvalue", "default")

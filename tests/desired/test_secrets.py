@@ -104,7 +104,7 @@ SECRETS = [
     model(
         "a password in a parameter",
         "    outputs",
-        f"    parameters: {{Database password: {SECRET}, Join key: id, Api key: '${{version}}'}}\n    outputs",
+        f"    parameters: {{Database password: {SECRET}, Join key: id, FEATURE_KEY: id, eos_token: <s>, Api key: '${{version}}'}}\n    outputs",
         f"8:37: spec.training.parameters.Database password {BY_NAME}",
     ),
     whole(
