@@ -162,7 +162,7 @@ def test_the_traceback_of_a_bug_hides_a_secret(
     def broken(**_: object) -> None:
         raise RuntimeError(f"before {SECRET}")
 
-    monkeypatch.setattr("reconciler.cli.app.app", broken)
+    monkeypatch.setattr(MAIN, "_commands", lambda: broken)
     assert MAIN._run([]).exit_code == errors.BUG
     shown = "".join(capsys.readouterr())
     assert "before ***" in shown

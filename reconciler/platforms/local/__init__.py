@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -106,7 +107,7 @@ def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     if path.endswith("/") or (spec.folder / path).is_dir():
         why = f'"{path}" is a folder; name a file in it, such as {path.rstrip("/")}/model.json'
         yield spec.problem(why, "path")
-    elif path.startswith(("~", "$")) or "://" in path:
+    elif re.match(r"~[^/]*/|~$|\$|.*://", path):
         yield spec.problem(f'"{path}" is taken as it stands; write the path of a file', "path")
 
     if "reload" in spec.data and (why := problem_of(spec.data["reload"])):
