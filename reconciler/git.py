@@ -68,7 +68,7 @@ def checkout(services: Path) -> Checkout | None:
 def _beside(services: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The files of the desired state that git tracks and left out, and those that it does not know.
 
-    It leaves out what a sparse checkout does not name, and submodules that nobody fetched.
+    Left out are the files that a sparse checkout does not name, and submodules not yet fetched.
     """
     listing = ("ls-files", "--cached", "--others", "--stage", "-t", "-z", "--", ".")
     unseen, new = list[str](), list[str]()

@@ -40,14 +40,16 @@ def init(folder: Path, how: Beginning) -> Outcome:
     name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0])
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?", name) or name.isdecimal():
         raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
-    store = _answer("Store for models (empty: as in the sample)", how.store, "")
+    state = folder / "services" / name
+    begun = (state / "environment.yaml").exists()
+    store = "" if begun else _answer("Store for models (empty: as in the sample)", how.store, "")
     host = how.ci or _answer(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
     if host not in list(CodeHost):
         raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
-    state, made = folder / "services" / name, Made()
+    made = Made()
     try:
         known = desired.models(folder / "services")
-        if begun := (state / "environment.yaml").exists():
+        if begun:
             say(f"{state} is there already, and nothing is added to it")
         for path, content in () if begun else _files(sample, name, store):
             if path.parts[0] == "models" and path.stem in known:

@@ -39,8 +39,8 @@ def handle(core: Core, request: Request) -> Response:
         raise Refused(401, "InvalidAuthenticationToken", "The access token is missing or invalid.")
     if not _VERSION.fullmatch(request.parameters.get("api-version", "")):
         raise Refused(400, "MissingApiVersionParameter", "The api-version query parameter is bad.")
-    found = _LIST.fullmatch(request.path)
-    actions = _given(core, found["scope"] if found else "")
+    listed = _LIST.fullmatch(request.path)
+    actions = _given(core, listed["scope"] if listed else "")
     role = {"actions": actions, "notActions": [], "dataActions": [], "notDataActions": []}
     return answer(200, {"value": [role] if actions else []})
 

@@ -74,7 +74,7 @@ def model_of(manifest: Manifest | None, ref: ModelRef) -> Model:
 def metrics_of(
     world: World, binding: Binding, ref: ModelRef | None, record: Record | None
 ) -> dict[str, float] | None:
-    """The metrics of a model of this store that is not rejected; None where nobody knows them."""
+    """The metrics of a model of this store, unless it is rejected; None where they are unknown."""
     manifest = manifest_of(world, binding, ref, record)
     evaluation = manifest.evaluation if manifest and not manifest.rejected else None
     return dict(evaluation.metrics) if evaluation else None

@@ -382,7 +382,7 @@ def not_proved(state: State, why: str, proof: Proof | None = None, *, silent: bo
 
 
 def verdict(state: State) -> str:
-    """What becomes of a version that failed, in words."""
+    """Whether a version that failed is rejected, in words, and what to do if it is not."""
     version = state.task.of.version.version
     if not state.spares:
         return f"version {version} is rejected"

@@ -66,6 +66,18 @@ def at_once(step: Callable[[int], T]) -> list[T]:
         return [made for made in pool.map(run, range(RUNS)) if made is not None]
 
 
+def test_a_manifest_does_not_say_where_the_code_lies(store: Store) -> None:
+    recipe = Recipe("local", code="c" * 64, folder="/home/somebody/training")
+    claimed = Ledger(store).claim(replace(manifest(1), recipe=recipe)).manifest
+    kept = store.get(Ledger(store).manifest_name(VERSION))
+    assert kept is not None
+    assert b"somebody" not in kept.content
+    read = Ledger(store).read(VERSION)
+    assert read is not None
+    assert read.manifest == claimed
+    assert read.manifest.recipe.folder == ""
+
+
 def test_a_version_has_one_claim_which_everybody_sees(store: Store) -> None:
     entries = at_once(lambda run: Ledger(store).claim(manifest(run)))
     assert len(entries) == RUNS
