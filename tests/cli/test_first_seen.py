@@ -43,7 +43,7 @@ def test_only_a_run_that_is_told_to_notes_when_drift_was_first_seen(
     )
     assert writes(lab) == []
     noted = seen(command, "--note")
-    assert noted["seen_at"] > now["proved_at"]
+    assert noted["seen_at"] >= now["proved_at"] != "", "to the second, both may be the same"
     assert len(writes(lab)) == 1
     assert seen(command, "--note") == seen(command) == noted, "it is the first sighting that counts"
     assert len(writes(lab)) == 1
