@@ -43,6 +43,7 @@ MAY_IMPORT = {
         "near",
         "desired",
         "platforms.platform",
+        "stores.kinds",
     },
     "http": {"strict_json", "model", "errors", "soon", "http"},
     "stores": {
@@ -53,6 +54,7 @@ MAY_IMPORT = {
         "http",
         "stores",
         "stores.contract",
+        "stores.kinds",
         "stores.survey",
     },
     "platforms": {
@@ -110,6 +112,7 @@ CLOSING = {
 ALONE = {
     "platforms.platform",  # what `desired` is handed platforms as
     *("stores.contract", "stores.survey"),  # what is asked of any store, and of a list of it
+    "stores.kinds",  # what a URL of a store looks like
 }
 
 PURE = {

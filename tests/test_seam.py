@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import errors
+from reconciler.desired.schema import composed
+from reconciler.stores.kinds import KINDS, StoreKind
 from tests.twins.contract import FIRST, SECOND, THIRD
 from tests.twins.shelves import Shelves, folder
 
@@ -79,6 +81,45 @@ def test_the_schema_for_editors_has_the_platform(toys: Shelves) -> None:
     schema = json.loads(run(toys, "schema").stdout)
     assert "Shelf" in schema["properties"]["kind"]["enum"]
     assert "shelves" in schema["$defs"]["environment"]["properties"]
+
+
+# --- a store of another scheme --------------------------------------------------------------
+
+DISK = """\
+from reconciler.stores.folder import FolderStore
+
+def open_at(at, key, opening):
+    return FolderStore(opening.folder / at.parts[1], opening.halted)
+"""
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A kind of store that is one file and one line."""
+    (tmp_path / "disk_store.py").write_text(DISK)
+    monkeypatch.syspath_prepend(tmp_path)
+    kind = StoreKind("disk_store", "disk://[a-z]+", "disk://NAME", frozenset({"region"}))
+    composed.cache_clear()
+    with monkeypatch.context() as line:
+        line.setitem(KINDS, "disk", kind)
+        yield
+    composed.cache_clear()
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_store_is_one_file_and_one_line(toys: Shelves) -> None:
+    toys.edit("toys.yaml", "store: store,", "store: disk://store,")
+    assert toys.apply().failures == ()
+    assert toys.serving() == FIRST
+    assert toys.plan().converged
+    toys.edit("toys.yaml", "store: disk://store,", "store: {url: disk://store, key: env:KEY},")
+    with pytest.raises(
+        errors.ConfigurationError, match=r"spec\.store\.key: it is for s3:// and gs"
+    ):
+        toys.desired()
+    toys.edit("toys.yaml", "{url: disk://store, key: env:KEY}", "disk://STORE")
+    with pytest.raises(errors.ConfigurationError, match=r"is not a store; write .* or disk://NAME"):
+        toys.desired()
 
 
 # --- versions that somebody else makes ------------------------------------------------------

@@ -33,6 +33,7 @@ from reconciler.model import (
 )
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, Kind, Platform
+from reconciler.stores.kinds import has_containers, needless
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Document
@@ -59,7 +60,7 @@ def environment(
                 problems += exc.problems
     store, data = _store(document, "store"), _store(document, "data")
     for trail, declared in (("store", store), ("data", data)):
-        for part, why in _needless(declared) if declared is not None else ():
+        for part, why in needless(declared).items() if declared is not None else ():
             written = document.data["spec"][trail]
             if isinstance(written, dict) and part in written:
                 place = document.at_key("spec", trail, part)
@@ -87,20 +88,6 @@ def environment(
         source=document.at("metadata", "name"),
     )
     return made, []
-
-
-def _needless(store: StoreUrl) -> Iterator[tuple[str, str]]:
-    """Each key that may not stand beside the URL of such a store, with the reason."""
-    scheme = store.parts[0]
-    if scheme in ("", "file"):
-        for part in ("key", "endpoint", "region", "auth"):
-            yield part, f"a folder is opened without {'a key' if part == 'key' else 'it'}"
-    if scheme != "s3":
-        yield "region", "only a bucket of S3 is in a region that must be known"
-    if scheme != "az":
-        yield "auth", "it says how to sign in to Azure, and this is no store of Azure"
-    elif store.key is not None:
-        yield "auth", "a store with a key is opened by the key"
 
 
 def _store(document: Document, name: str) -> StoreUrl | None:
@@ -371,7 +358,7 @@ class _Making:
                 message = f'spec.model: the input "{port}" becomes "{path}", which '
                 place = self._binding.at("spec", "model")
                 self.problems.append(problem(place, message + hint_of("dataPath")))
-            elif data.has_containers and not (rest and is_a("container", first)):
+            elif has_containers(data) and not (rest and is_a("container", first)):
                 why = hint_of("container") if rest else "names no file in a container"
                 text = f'{".".join(trail)}: "{first}" {why}'
                 self.problems.append(problem(self._model.at(*trail), text))

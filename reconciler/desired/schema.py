@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.desired.nodes import Document, Guess, dotted, problem
 from reconciler.errors import Problem
 from reconciler.near import MOST_HINTS, near, short
+from reconciler.stores.kinds import url_definitions
 
 if TYPE_CHECKING:
     from reconciler.desired.nodes import Trail
@@ -118,7 +119,7 @@ class Schema:
 
 @lru_cache(maxsize=8)
 def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
-    """The core schema and the fragment of each platform, by its name, as one.
+    """The core schema, the URLs of stores and the fragment of each platform, by its name, as one.
 
     A platform says what stands in its block below `spec` of an Environment, in a binding of each of
     its kinds, and in the training of each of its engines; here its words are joined with those that
@@ -127,14 +128,13 @@ def composed(fragments: tuple[tuple[str, str], ...]) -> Schema:
     """
     whole = core()
     definitions = whole["$defs"]
+    definitions |= url_definitions()
     common = {name: definitions.pop(name) for name in ("binding", "training")}
     kinds, engines = [], []
     for name, text in fragments:
         fragment = json.loads(text)
-        definitions.update(fragment.get("$defs", {}))
-        definitions[name] = fragment["connection"]
-        environment = definitions["environment"]["properties"]
-        environment[name] = {
+        definitions |= {**fragment.get("$defs", {}), name: fragment["connection"]}
+        definitions["environment"]["properties"][name] = {
             "description": fragment["connection"]["description"],
             "$ref": f"#/$defs/{name}",
         }

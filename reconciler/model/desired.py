@@ -56,12 +56,6 @@ class StoreUrl:
         account, _, container = rest.partition("/")
         return scheme, account, container
 
-    @property
-    def has_containers(self) -> bool:
-        """Whether names in it begin with a container: it is a whole account of Azure."""
-        scheme, _, container = self.parts
-        return scheme == "az" and not container
-
 
 @dataclass(frozen=True)
 class Rollout:

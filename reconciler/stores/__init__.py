@@ -1,8 +1,5 @@
-"""Where models, manifests, records and the lock live. One file per kind of store, one line here.
-
-The module of a kind has `open_at(at, key, opening)`: the store at a URL of its scheme, opened by
-the value of its key ("" where it has none).
-"""
+"""Where models, manifests, records and the lock live. One file per kind of store, and one line of
+`kinds.py`."""
 
 from __future__ import annotations
 
@@ -15,19 +12,13 @@ from typing import TYPE_CHECKING
 from reconciler.errors import ConfigurationError
 from reconciler.http.urls import Origin, named
 from reconciler.model import Auth, StoreUrl
+from reconciler.stores.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
     from reconciler.http.asking import Credential
     from reconciler.http.client import Http
     from reconciler.http.origins import Origins
     from reconciler.stores.contract import Store
-
-KINDS = {
-    "az": "reconciler.stores.azure_blob",
-    "s3": "reconciler.stores.s3",
-    "gs": "reconciler.stores.gcs",
-    "file": "reconciler.stores.folder",
-}
 
 
 class _Nobody:
@@ -61,10 +52,9 @@ class Opening:
 
 def open_store(at: StoreUrl, key: str, opening: Opening) -> Store:
     """The store at `az://account/container`, `s3://…`, `gs://…`, `file:///…` or a folder's path."""
-    scheme = at.parts[0]
-    kind = KINDS.get(scheme or "file")
+    kind = kind_of(at)
     if kind is None:
-        known = ", ".join(f"{name}://" for name in KINDS)
-        raise ConfigurationError(f"{at.url}: no store is called {scheme}; write one of {known}")
-    store: Store = import_module(kind).open_at(at, key, opening)
+        known = ", ".join(each.usage for each in KINDS.values())
+        raise ConfigurationError(f"{at.url}: no store is called {at.parts[0]}; write {known}")
+    store: Store = import_module(kind.module).open_at(at, key, opening)
     return store

@@ -30,7 +30,7 @@ spec:
   data: data
   local: {{}}
   ray: {{url: "{url}", token: env:BENCH_WORKSPACE_TOKEN}}
-  limits: {{parallel: 64, changes: "100%"}}
+  limits: {{parallel: 64, changes: "100%", retrains: {last}}}
 ---
 apiVersion: reconciler/v1
 kind: Model

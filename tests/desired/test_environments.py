@@ -104,13 +104,13 @@ ENVIRONMENTS = [
         "a folder with a key is refused",
         "az://mlprod/models, key: env:STORE_KEY}\n  data:",
         "./models, key: env:STORE_KEY}\n  data: ./data #",
-        "5:26: spec.store.key: a folder is opened without a key; take it out",
+        "5:26: spec.store.key: it is for s3:// and gs:// and az:// only; take it out",
     ),
     environment(
         "a region of no bucket is refused",
         "key: env:STORE_KEY",
         "key: env:STORE_KEY, region: eu-west-1",
-        "5:56: spec.store.region: only a bucket of S3 is in a region that must be known; take it out",
+        "5:56: spec.store.region: it is for s3:// only; take it out",
     ),
     environment(
         "an endpoint with a query is refused",
