@@ -35,7 +35,8 @@ class _Saying(logging.Handler):
 def log_to_stderr(verbose: int) -> None:
     """Send the log to stderr: warnings, with -v information, with -vv every request."""
     handler = _Saying()
-    handler.setFormatter(_Redacting("%(levelname)s %(name)s: %(message)s"))
+    where = "%(levelname)s %(name)s" if verbose else "warning"
+    handler.setFormatter(_Redacting(f"{where}: %(message)s"))
     logger = logging.getLogger("reconciler")
     logger.handlers = [handler]
     logger.propagate = False

@@ -121,10 +121,7 @@ def width(environment: Environment, parallel: int | None) -> int:
 
 @contextlib.contextmanager
 def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterator[Http]:
-    """The one HTTP client of a command; a stop ends its pauses.
-
-    A cloud is given time to come back; a local emulator that is not there is known at once.
-    """
+    """The one HTTP client of a command; a stop ends its pauses, which an emulator makes short."""
     emulator, threads = emulator_of(environment), width(environment, parallel)
     backoff_s = 0.1 if emulator else 0.5
     hint = f"is the {'emulator' if emulator else 'server'} running there?"

@@ -17,7 +17,7 @@ only follows from a look: what was not there before the first try may be there b
 Waiting is bounded from both sides. The timeouts bound one try, `bounds.py` bounds the bytes and the
 time of one answer, and when all tries together have taken twice the time for an answer, the last
 outcome counts: a service that answers 503 after a minute each time must not hold a thread for an
-hour.
+hour. Nobody waits in silence either: who waits for longer than a moment is told for what.
 
 Foreign exceptions never cross this file. They end in `_attempt` as values, because an exception of
 urllib3 holds the URL, a URL holds a SAS, and `from exc` would print it in a traceback. For the same
@@ -29,7 +29,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import math
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Container
@@ -50,7 +52,7 @@ from reconciler.http.foreign import foreign_errors, never_sent, phrase_of, was_r
 from reconciler.http.response import Headers, Response, error_of
 from reconciler.http.transport import Pooled, Raw, Transport
 from reconciler.http.tries import Broken, in_doubt, may_repeat, pause_s, retry_policy
-from reconciler.http.urls import is_loopback
+from reconciler.http.urls import is_loopback, named
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,8 @@ __all__ = ["Headers", "Http", "Response"]
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 MAX_BODY_BYTES = 64 * 1024 * 1024
+SILENCE_S = 2.0  # how long somebody may wait without a word
+TELL_AGAIN_S = 60.0  # of one server
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -108,6 +112,9 @@ class Http:
         self._retry = retry_policy(limits.get("retries", 4), limits.get("backoff_s", 0.5))
         self._pooled: Transport = Pooled(limits.get("threads", 8), self.timeout_s, self.trusted)
         self._doors: dict[str, Transport] = {}
+        self._answered: set[str] = set()  # the servers that answered, whatever it was
+        self._telling = threading.Lock()
+        self._told: dict[str, float] = {}  # by server, when somebody was told to wait for it
 
     def __enter__(self) -> Http:
         """Itself."""
@@ -186,6 +193,7 @@ class Http:
         """The first outcome that is final, or the last of all tries; and whether the service may
         have done what was asked in one of those that failed."""
         retry, waited_s, outcome, doubtful = self._retry, 0.0, None, False
+        server, first = named(asked.url), time.monotonic()
         while True:
             began = time.monotonic()
             try:
@@ -198,13 +206,31 @@ class Http:
             _log(asked, outcome, took_s)
             waited_s += took_s
             doubtful |= in_doubt(outcome)
+            if outcome.status is not None:
+                self._answered.add(server)
             if asked.once or not retry.total or not may_repeat(retry, asked.method, outcome):
                 return outcome, doubtful
             if waited_s >= 2 * self.timeout_s[1]:  # for answers, not for their Retry-After
                 return outcome, doubtful
-            retry = retry.increment(asked.method)
-            if self.pause(pause_s(retry, outcome)):
+            if server not in self._answered and _is_missing(asked, outcome):
                 return outcome, doubtful
+            retry = retry.increment(asked.method)
+            next_s = pause_s(retry, outcome)
+            if time.monotonic() - first + next_s >= SILENCE_S:
+                self._tell(server, outcome, next_s, 1 + int(retry.total or 0))
+            if self.pause(next_s):
+                return outcome, doubtful
+
+    def _tell(self, server: str, outcome: Response | Broken, next_s: float, left: int) -> None:
+        """Say that a server is waited for; once in a while, for many threads may wait for one."""
+        with self._telling:
+            now = time.monotonic()
+            if now - self._told.get(server, -math.inf) < TELL_AGAIN_S:
+                return
+            self._told[server] = now
+        why = outcome.why if isinstance(outcome, Broken) else f"it answers {outcome.status}"
+        tries = "1 try" if left == 1 else f"{left} tries"
+        log.warning("%s: %s; trying again in %.0f s (%s left)", server, why, next_s, tries)
 
     def _attempt(self, asked: Asked) -> Response | Broken:
         """One request and its answer. Foreign exceptions end here, as values.
@@ -263,6 +289,12 @@ def _ca_bundle() -> bool | str:
                 )
             return path
     return True
+
+
+def _is_missing(asked: Asked, outcome: Response | Broken) -> bool:
+    """Whether no server listens on this machine. People start theirs first, and then ask it."""
+    refused = isinstance(outcome, Broken) and outcome.refused
+    return refused and is_loopback(urlsplit(asked.url).hostname or "")
 
 
 def _log(asked: Asked, outcome: Response | Broken, took_s: float) -> None:

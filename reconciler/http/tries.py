@@ -6,6 +6,10 @@ ours: inside urllib3 it would not see a body that breaks off, would warn with th
 log, and would hide attempts from `on_request`, which must count every request that leaves the
 process.
 
+A refused connection may pass on a machine elsewhere, where a service is restarted or moved. On this
+machine it means that nobody started the server, and that is said at once, as kubectl and psql do;
+unless the server answered earlier in the run, for then it may be starting again.
+
 Whether to try again and whether something may have happened are two questions. A 429 is tried again
 and did nothing; a 503 of a gateway is tried again and may hide a write that went through.
 `may_repeat` answers the first, `in_doubt` the second, and no caller derives one from the other.

@@ -36,7 +36,7 @@ from reconciler.errors import (
     WireError,
 )
 from reconciler.http.client import Headers, Http, Response
-from reconciler.http.transport import proxy_of
+from reconciler.http.transport import Raw, proxy_of
 from tests.door import Door
 
 CANARY = "c4n4ryS1gn4ture/with+base64="
@@ -308,6 +308,40 @@ def test_retry_after_is_kept_within_reason(
     assert pauses == [pause]
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(503), "it answers 503; trying again in 2 s (2 tries left)"),
+        (
+            Answer(429, headers={"Retry-After": "30"}),
+            "it answers 429; trying again in 30 s (4 tries left)",
+        ),
+        (Answer(hang_up=True), "the connection was closed before the answer came; trying"),
+    ],
+)
+def test_who_waits_for_a_server_is_told_so_once(
+    http: Http, stand_in: StandIn, caplog: pytest.LogCaptureFixture, answer: Answer, said: str
+) -> None:
+    stand_in.answers = [answer]
+
+    def ask(_: int) -> None:
+        with pytest.raises(WireError):
+            http.request("GET", f"{stand_in.url}/a{SAS}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{stand_in.url}: {said}")
+
+
+def test_a_trouble_that_passes_at_once_is_not_told(
+    http: Http, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.answers = [Answer(503), Answer(503), Answer(200)]
+    http.request("GET", stand_in.url)
+    assert caplog.records == []
+
+
 # --- no answer ------------------------------------------------------------------------------
 
 
@@ -317,13 +351,44 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_refused_connection_names_the_place_and_the_fix(http: Http, pauses: list[float]) -> None:
+def test_a_server_of_this_machine_that_nobody_started_is_known_at_once(
+    http: Http, pauses: list[float]
+) -> None:
     url = f"http://127.0.0.1:{unused_port()}/a"
     with pytest.raises(UnreachableError) as caught:
         http.request("GET", url + SAS, what="reading X")
     assert caught.value.message == (
         f"reading X: GET {url}: connection refused; is the server running there?"
     )
+    assert pauses == []
+
+
+class Refusing:
+    """A way to servers that refuse each connection, once they have answered so often."""
+
+    def __init__(self, answers: int = 0) -> None:
+        self.answers = answers
+
+    def send(self, *_: object) -> Raw:
+        if not self.answers:
+            raise ConnectionRefusedError
+        self.answers -= 1
+        return Raw(404, {}, iter([b""]), lambda: None)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("url", "answers"), [("https://ray.example:8265", 0), ("http://127.0.0.1:8265", 1)]
+)
+def test_a_server_that_is_elsewhere_or_answered_before_may_come_back(
+    http: Http, pauses: list[float], url: str, answers: int
+) -> None:
+    http.mount(url, Refusing(answers))
+    for kind in (NotFoundError,) * answers + (UnreachableError,):
+        with pytest.raises(kind):
+            http.request("GET", url)
     assert len(pauses) == 4
 
 
