@@ -25,11 +25,6 @@ from reconciler.stores.survey import Survey
 T = TypeVar("T")
 
 
-def observe_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Observed, ...]:
-    """One observation per binding, `parallel` at a time, in the order of `bindings`."""
-    return survey(world, bindings, parallel)[0]
-
-
 def survey(
     world: World,
     bindings: Iterable[Binding],

@@ -11,7 +11,7 @@ from reconciler import errors
 from reconciler.approval import beyond
 from reconciler.cli.selection import Selection
 from reconciler.engine.prove import prove
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.errors import ReconcilerError, RefusedError, UnavailableError
 from reconciler.model import HealthCode, ModelRef, Score
 from reconciler.plan import make_plan
@@ -174,7 +174,7 @@ def test_a_binding_of_another_platform_is_asked_also_where_a_selection_hides_it(
         twin.compare_with("file")
         only = Selection(targets=("top",)).of(twin.desired())
         world = twin.world(wanted=only)
-        plan = make_plan(only.environment, observe_all(world, only.bindings, 1))
+        plan = make_plan(only.environment, survey(world, only.bindings, 1)[0])
         proof = twin.converge(world, 1, plan)[AT].proof
         assert proof is not None
         why = "the answer was not compared with that of file: it was not proved to serve version"

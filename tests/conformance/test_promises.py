@@ -11,7 +11,7 @@ import pytest
 from reconciler import errors
 from reconciler.cli.compose import kinds_of
 from reconciler.engine import checkup
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.model import Action, Cause, Level, Reason
 from reconciler.platforms.contract import OperationState
 from tests.twins import TWINS, twin_of
@@ -60,7 +60,7 @@ def test_a_checkup_reads_only_and_finds_nothing_wrong(served: Twin) -> None:
     world, bindings = served.world(read_only=True), served.desired().bindings
     found = [*checkup.stores(world, bindings), *checkup.engines(world)]
     found += checkup.platforms(world, bindings)
-    found += checkup.probes(served.world(), observe_all(world, bindings, 2), 2)
+    found += checkup.probes(served.world(), survey(world, bindings, 2)[0], 2)
     assert {check.what for check in found} >= {"store", "probe"}
     assert [check for check in found if check.level is Level.ERROR] == []
 
@@ -247,7 +247,6 @@ def test_a_read_that_fails_changes_nothing(
         raise error("the platform says nothing of use")
 
     monkeypatch.setattr(target, "observe", fails)
-    monkeypatch.setattr(target, "observe_all", fails, raising=False)
     (change,) = twin.plan().changes
     assert (change.action, change.code) == (Action.BLOCK, Reason.UNREADABLE)
     assert twin.written_by(twin.apply) == []

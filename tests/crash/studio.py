@@ -24,7 +24,7 @@ from reconciler.cli.demo import copy_services, read_env_file
 from reconciler.emulator import Cloud, Options, serve
 from reconciler.emulator.faults import Dropped
 from reconciler.emulator.messages import Request, Response
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.plan import make_plan
 from tests.crash import harness
 from tests.crash.harness import APPLY, ROOT, Point
@@ -329,7 +329,7 @@ class Stage:
         with session.client(wanted.environment, None, stopping.Stop()) as http:
             stop = stopping.Stop(reading=True)
             world = compose.connect(wanted, http, environ=self._environ, stop=stop)
-            return make_plan(wanted.environment, observe_all(world, wanted.bindings, 2))
+            return make_plan(wanted.environment, survey(world, wanted.bindings, 2)[0])
 
     def _one_start_per_version(self) -> str:
         """Exactly one job per model version was ever started (promise 3)."""

@@ -17,7 +17,7 @@ from reconciler.engine.explanation import explanation
 from reconciler.engine.history import history
 from reconciler.engine.observe import observe
 from reconciler.engine.prove import prove
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.errors import ReconcilerError
 from reconciler.ledger.manifest import document_bytes, record_json
 from reconciler.plan import make_plan
@@ -46,7 +46,7 @@ ODD_BODIES = 9
 def look(town: Town) -> None:
     """What `plan` does: it raises nothing at all, whatever a service says."""
     wanted = town.wanted
-    observed = observe_all(town.lab.world(read_only=True, wanted=wanted), wanted.bindings, 1)
+    observed = survey(town.lab.world(read_only=True, wanted=wanted), wanted.bindings, 1)[0]
     shown(make_plan(wanted.environment, well_typed(observed)))
 
 

@@ -13,7 +13,7 @@ from reconciler.emulator import Fault
 from reconciler.engine.interpreter import Endpoint
 from reconciler.engine.slots import JobSlots
 from reconciler.engine.steps import Goal, Shared
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.model import Action, Reason
 from reconciler.plan import make_plan
 from tests.lab import Quiet
@@ -222,7 +222,7 @@ def test_what_git_says_otherwise_after_the_approval_is_not_approved(
     lab = switched()
     only(lab, "breast-cancer")
     wanted = lab.desired()
-    observed = observe_all(lab.world(read_only=True), wanted.bindings, 1)
+    observed = survey(lab.world(read_only=True), wanted.bindings, 1)[0]
     approved = make_plan(wanted.environment, observed)
     lab.edit(name, old, new)
     now = lab.desired()

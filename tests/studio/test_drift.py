@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.engine.prove import prove_all
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.model import Action, HealthCode, Model
 from reconciler.plan import Prune
 from tests.fresh import FRESH, NAME, declare, service_of
@@ -159,7 +159,7 @@ def test_status_and_verify_agree_about_a_model_that_is_not_the_declared_one(
         world.targets[binding.kind].switch(binding, Model(record.previous))
         lab.clock.advance(60)
     bindings = lab.desired().bindings
-    status = {o.binding.name: o.health.code for o in observe_all(lab.world(), bindings, 8)}
+    status = {o.binding.name: o.health.code for o in survey(lab.world(), bindings, 8)[0]}
     verified = {p.name: p.health.code for p in prove_all(lab.world(), bindings, 8)}
     assert status == verified
     assert status["breast-cancer"] is HealthCode.DEGRADED

@@ -12,7 +12,7 @@ from reconciler.emulator import Fault
 from reconciler.emulator import blob as emulated_blob
 from reconciler.emulator.messages import answer
 from reconciler.engine.observe import fingerprints, observe
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.ledger import Attempt, Evaluation, Manifest
 from reconciler.model import Record
 from reconciler.plan import make_plan
@@ -244,5 +244,5 @@ def test_who_only_reads_has_stores_that_are_only_read(tmp_path: Path) -> None:
 def test_one_at_a_time_is_enough_for_the_lists(tmp_path: Path) -> None:
     lab = make_fleet(tmp_path, 3)
     wanted = lab.desired()
-    seen = observe_all(lab.world(read_only=True), wanted.bindings, 1)
+    seen = survey(lab.world(read_only=True), wanted.bindings, 1)[0]
     assert make_plan(wanted.environment, seen) == alone(lab)

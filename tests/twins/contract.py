@@ -16,7 +16,7 @@ from reconciler.cli.stopping import Stop
 from reconciler.engine.forecast import foresee
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.run import converge
-from reconciler.engine.survey import observe_all
+from reconciler.engine.survey import survey
 from reconciler.http.client import Http
 from reconciler.model import Model
 from reconciler.plan import make_plan
@@ -178,7 +178,7 @@ class Twin:
 
     def plan(self) -> Plan:
         wanted = self.desired()
-        observed = observe_all(self.world(read_only=True), wanted.bindings, 8)
+        observed = survey(self.world(read_only=True), wanted.bindings, 8)[0]
         return make_plan(wanted.environment, observed)
 
     def foreseen(self) -> Plan:
