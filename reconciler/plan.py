@@ -63,9 +63,8 @@ def make_plan(
 ) -> Plan:
     """The plan of one environment, its changes sorted by address.
 
-    `declared` says of how many bindings they are a selection; None: these are all. `not_declared`
-    is what this environment made and git no longer declares; None: not looked for. `waits`
-    names the bindings that must not get their versions yet.
+    `declared` says of how many bindings they are a selection; None: of all. `not_declared` is what
+    this environment made and git no longer declares; None: not looked for. `waits` says who waits.
     """
     seen = tuple(observed)
     twins: dict[str, list[Observed]] = {}  # by the platform's own name of their endpoint
@@ -118,10 +117,13 @@ def _of_undeclared(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) ->
 
 
 def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
-    """The change with what else the desired state says of how it is done; people approve that."""
+    """The change with the terms that people approve too; of a rejected version, with a way out."""
+    binding, state = observed.binding, observed.artifact.state
+    if state is ArtifactState.REJECTED and change.code in (Reason.REJECTED, Reason.NO_WAY_BACK):
+        back = environment.command("reinstate", binding.name, binding.version.version)
+        return replace(change, why=f"{change.why}: {back}")
     if change.action not in TO_DO:
         return change
-    binding = observed.binding
     terms = {
         "the address": binding.address.key,
         **dict(binding.terms),
@@ -221,7 +223,7 @@ def _of_what_serves(observed: Observed) -> Iterator[_Step]:
         yield _Step(Action.BLOCK, Reason.REJECTED, why)
     if rejected and (serves or configured):
         if back.ref is None:
-            why = f"{_rejected(observed)}; there is no way back: {back.missing}"
+            why = f"there is no way back: {back.missing}; {_rejected(observed)}"
             yield _Step(Action.BLOCK, Reason.NO_WAY_BACK, why)
         why = f"{observed.why_barred}; swap the previous model back in"
         yield _Step(Action.BIND, Reason.ROLL_BACK, why, settings)
@@ -312,9 +314,7 @@ def _rejected(observed: Observed) -> str:
     """Why it was rejected, and the ways out."""
     if observed.artifact.state is not ArtifactState.REJECTED:
         return f"{observed.disproved}; correct its settings, or declare another version"
-    command = f"reconciler reinstate {observed.binding.name} {observed.binding.version.version}"
-    fix = f"declare another version, or take the rejection back: {command}"
-    return f"{observed.artifact.message}; {fix}"
+    return f"{observed.artifact.message}; declare another version, or take the rejection back"
 
 
 def _made(observed: Observed) -> str:

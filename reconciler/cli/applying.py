@@ -304,8 +304,9 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
     opened.check_world()
     world, stop = opened.world, opened.stop
     now = timestamp(world.clock.now())
-    name = opened.desired.environment.name
-    lock = world.ledger.lock(name, world.clock, world.stopping, order.shard)
+    environment = opened.desired.environment
+    name, options = environment.name, environment.options
+    lock = world.ledger.lock(name, world.clock, world.stopping, order.shard, options)
     holder = Holder(world.actor, now, order.command)
 
     def lost() -> None:

@@ -4,6 +4,7 @@ commit."""
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 from reconciler import git
 from reconciler.ci.event import pull_head, read_event
 from reconciler.cli.compose import load, signed_in_by
+from reconciler.cli.options import SERVICES, Where
+from reconciler.cli.selection import Selection
 from reconciler.cli.since import since
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Named, Some, Where
+    from reconciler.cli.options import Named, Some
     from reconciler.model import Auth, Desired
     from reconciler.plan import Prune
 
@@ -35,12 +38,31 @@ def among(where: Where, some: Some | None = None) -> tuple[Desired, dict[str, De
     services, selection = where.services, some.selection() if some else None
     environments = load(services, *filter(None, [where.environment]))
     chosen = committed(choose(environments, where.environment, where.auth), services, os.environ)
+    named = replace(chosen.environment, options=typed(where, chosen.environment.name))
+    chosen = replace(chosen, environment=named)
     if selection is not None:
         chosen = selection.of(chosen)
         if selection.since:  # nothing may be left of it
             names = since(services, chosen, selection.since)
             chosen = replace(chosen, bindings=tuple(b for b in chosen.bindings if b.name in names))
     return chosen, environments
+
+
+def typed(where: Named, name: str, some: Some | None = None) -> str:
+    """The options of the running command that lead to an environment, and to its bindings, for a
+    command that people are told to type next."""
+    words = ["-e", name]
+    if where.services != SERVICES:
+        words += ["--services", str(where.services)]
+    if isinstance(where, Where) and where.auth is not None:
+        words += ["--auth", where.auth]
+    selection = some.selection() if some else Selection()
+    words += [word for glob in selection.targets for word in ("-t", glob)]
+    words += [word for glob in selection.excludes for word in ("-x", glob)]
+    words += [word for label in selection.labels for word in ("-l", label)]
+    words += ["--shard", selection.shard] if selection.shard else []
+    words += ["--since", selection.since] if selection.since else []
+    return shlex.join(words)
 
 
 def name_of(named: Named) -> str:

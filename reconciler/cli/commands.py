@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from reconciler import errors
@@ -18,7 +17,7 @@ from reconciler.ci.job import sarif as written_sarif
 from reconciler.cli import choose, compose, session
 from reconciler.cli.ending import metrics_file
 from reconciler.cli.notify import notify, of_drift
-from reconciler.cli.options import SERVICES, Drifting, Part, Planning, Where, seconds
+from reconciler.cli.options import Drifting, Part, Planning, Where, seconds
 from reconciler.cli.selection import Selection
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
@@ -197,9 +196,7 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         made = accept(where.services, desired, report, by_address, how)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     if drifted:
-        command = f"-e {desired.environment.name}"
-        if where.services != SERVICES:
-            command = f"{command} --services {quote(str(where.services))}"
+        command = choose.typed(where, desired.environment.name, part)
         heals = any(c.drift is not None and c.action in TO_DO for c in report.changes)
         fields = [field for c in report.changes if c.drift is not None for field in c.drift.fields]
         undo = f"undo it: reconciler apply {command}" if heals else ""

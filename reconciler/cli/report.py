@@ -46,6 +46,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
         repository(os.environ, where.services),
         (*plan.notes, *words.waves(plan), *words.destinations(plan)),
         ran,
+        desired.environment.options,
     )
     note = f"wrote {out}: {counted(len(plan.changes), 'endpoint')}, plan {plan.digest}"
     file = File("html-file", out, redact(page_html(redacted(overview))), note)

@@ -104,9 +104,10 @@ def read(path: Path, desired: Desired, now: float, max_age_s: float) -> Taken | 
         why = f"taken at {recorded.at}, which is in the future; correct the clock, or take it again"
         raise ConfigurationError.of_file(path, why)
     if age_s > max_age_s:
+        again = desired.environment.command("snapshot", "--out", str(path))
         raise StalePlanError(
             f"{path} is {age}: older than {_in_words(max_age_s)}, so the live state may have "
-            "changed; take it again with `reconciler snapshot`, or pass --max-age"
+            f"changed; take it again by `{again}`, or pass --max-age"
         )
     return Taken(recorded, age)
 

@@ -110,10 +110,16 @@ class Ledger:
         return reader
 
     def lock(
-        self, environment: str, clock: Clock, stopping: Callable[[], bool], shard: str = ""
+        self,
+        environment: str,
+        clock: Clock,
+        stopping: Callable[[], bool],
+        shard: str = "",
+        options: str = "",
     ) -> Lock:
-        """The lock of an environment or of a shard of it, not held yet."""
-        return Lock(self._locks, environment, clock, stopping, shard=shard)
+        """The lock of an environment or of a shard of it, not held yet; a command line leads there
+        by these `options`."""
+        return Lock(self._locks, environment, clock, stopping, shard=shard, options=options)
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""

@@ -102,7 +102,7 @@ class Seen:
 class Lock:
     """The lock of one environment, or of one `shard` of it (`2/4`).
 
-    `stopping` ends the wait for it early.
+    `stopping` ends the wait for it early. `options` of a command line lead to the environment.
 
     `lost` says why it is not held any more although nobody gave it back; "" while all is well.
     """
@@ -113,6 +113,7 @@ class Lock:
     stopping: Callable[[], bool] = lambda: False
     renew_s: float = RENEW_S
     shard: str = ""
+    options: str = ""
     lost: str = field(default="", init=False)
     _record: dict[str, Any] = field(default_factory=dict, init=False)  # ours, as last sent
     _etag: str = field(default="", init=False)
@@ -231,10 +232,11 @@ class Lock:
             if not by or self.stopping():
                 return not by
             if self.clock.now() - began >= timeout_s:
+                options = self.options or f"-e {self.environment}"
                 shard = f" --shard {locked.shard}" if locked.shard else ""
                 raise LockError(
                     f"{locked.what} is locked by {by}; wait for it with --lock-timeout, or run "
-                    f"`reconciler unlock -e {locked.environment}{shard} --force REASON`, which "
+                    f"`reconciler unlock {options}{shard} --force REASON`, which "
                     "sees whether that run is dead"
                 )
             if not announced:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from shlex import join
 from typing import Any
 
 from reconciler.auth import Auth
@@ -123,6 +124,8 @@ class Environment:
     `where` says in a word what they lead to, for titles, and `places` exactly, for whoever must
     not confuse two. `data` is the root of all inputs, `root` the folder of the tree. `rollout` is
     how versions are given out whose models do not say that; `rollouts` come before both, by labels.
+    `options` are those by which a command line leads to it, as they were typed; "" where it has its
+    name alone.
     """
 
     name: str
@@ -142,7 +145,13 @@ class Environment:
     requires: Requires | None = None
     notify: Notify | None = field(default=None, compare=False)
     root: str = field(default="", compare=False)
+    options: str = field(default="", compare=False)
     source: Source = field(default=NOWHERE, compare=False)
+
+    def command(self, *words: str) -> str:
+        """A command about this environment that can be typed where this one was:
+        `reconciler doctor -e production --services theirs`."""
+        return f"reconciler {join(words)} {self.options or join(('-e', self.name))}"
 
     @property
     def mark(self) -> str:

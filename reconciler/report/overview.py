@@ -52,6 +52,7 @@ class Overview:
     """Everything on the page. `at` is when it was looked, `repository` an https URL or "".
 
     `notes` are sentences about how it was looked, `run` is what a run did, if the page is to say.
+    `options` are those of a command line that lead to the environment.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class Overview:
     repository: str = ""
     notes: tuple[str, ...] = ()
     run: Report | None = None
+    options: str = ""
 
 
 # --- what is wrong -------------------------------------------------------------------------
@@ -80,8 +82,9 @@ class Alarm:
     keep: str = ""
 
 
-def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
-    """Alarms, the most urgent first; of one kind no more than a few reasons apart."""
+def alarms(options: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
+    """Alarms, the most urgent first; of one kind no more than a few reasons apart. Commands lead to
+    the environment by these `options`."""
     by_kind: dict[Wrong, dict[str, list[Endpoint]]] = {what: {} for what in Wrong}
     for endpoint in endpoints:
         if (what := endpoint.row.wrong) is not None:
@@ -101,24 +104,24 @@ def alarms(environment: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
                 others = "; at the others likewise, with their own figures"
                 why = gist_of(first) if alike else f"{first.message}{others}"
             names = tuple(endpoint.row.name for endpoint in group)
-            command, keep = _command(what, environment, group), ""
+            command, keep = _command(what, options, group), ""
             fields = [f for e in group if e.change.drift is not None for f in e.change.drift.fields]
             if what is Wrong.DRIFTED and any(field.after for field in fields):  # not all are gone
-                keep = f"reconciler drift -e {environment}{_target(group)} --accept"
+                keep = f"reconciler drift {options}{_target(group)} --accept"
                 if all(endpoint.change.code == Reason.PAUSED for endpoint in group):
                     command, keep = keep, ""  # apply would leave them as they are
             raised.append(Alarm(what, why, names, command, keep))
     return raised
 
 
-def _command(what: Wrong, environment: str, group: Sequence[Endpoint]) -> str:
+def _command(what: Wrong, options: str, group: Sequence[Endpoint]) -> str:
     """The command that mends it, or shows what to mend."""
     if what is Wrong.UNREADABLE:
-        return f"reconciler doctor -e {environment}"
+        return f"reconciler doctor {options}"
     if what is Wrong.FAILED and group[0].change.action is Action.BLOCK:
-        return f"reconciler explain {shlex.quote(group[0].row.name)} -e {environment}"
+        return f"reconciler explain {shlex.quote(group[0].row.name)} {options}"
     verb = "plan" if what is Wrong.REFUSED else "apply"
-    return f"reconciler {verb} -e {environment}{_target(group)}"
+    return f"reconciler {verb} {options}{_target(group)}"
 
 
 def _target(group: Sequence[Endpoint]) -> str:
@@ -338,7 +341,7 @@ def _done_at(endpoint: Endpoint) -> Iterator[Done]:
             run=run,
             who=who,
             commit=commit,
-            whys=tuple(dict.fromkeys(event.why for _, event in group if event.why)),
+            whys=tuple(dict.fromkeys(e.why for _, e in group if e.why and e.what not in PROOFS)),
         )
 
 

@@ -66,7 +66,7 @@ def page_html(overview: Overview) -> str:
     """The page of an environment."""
     css, js = _file("page.css"), _file("page.js")
     now, before = by_cause(filter(words.worth_showing, overview.plan.changes))
-    alarms = parts.alarms(overview.plan.environment, overview.endpoints)
+    alarms = parts.alarms(overview.options or f"-e {overview.plan.environment}", overview.endpoints)
     # Nothing is loaded from anywhere, and only the two blocks that stand here run.
     policy = (
         f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; img-src data:; "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -86,10 +88,26 @@ def test_the_version_that_serves_is_written_and_then_nothing_is_left(
 def test_drift_says_what_mends_it(lab: Lab, command: Command) -> None:
     drifted(lab, command)
     ran = command("drift", *CANCER)
-    undo, keep = "reconciler apply -e local", "reconciler drift -e local --accept"
-    assert f"undo it: {undo}; keep it: {keep}" in ran.err
+    undo, keep = (f"reconciler {verb} -e local -t breast-cancer" for verb in ("apply", "drift"))
+    assert f"undo it: {undo}; keep it: {keep} --accept" in ran.err
     assert command("apply", "--yes", *CANCER).code == 0
     assert "undo it" not in command("drift", *CANCER).err
+
+
+def test_what_is_to_be_typed_repeats_what_was_typed(lab: Lab, command: Command) -> None:
+    drifted(lab, command)
+    lab.services.rename("our services")
+    typed = ("-f", "our services", "-t", "breast-*", "-x", "diabetes-*", "--auth", "azure-cli")
+    (undo,) = re.findall(r"undo it: (reconciler .*?);", command("drift", *typed).err)
+    words = shlex.split(undo)[1:]
+    again = ["-e", "local", "--services", "our services", *typed[-2:], *typed[2:-2]]
+    assert words == ["apply", *again]
+    assert command(*words, "--yes").code == 0
+    assert command("rollback", "breast-cancer", "--yes", *typed[:2]).code == 0
+    refused = " ".join(command("plan", *typed[:4]).out.split())
+    back = "reconciler reinstate breast-cancer 2026-11 -e local --services 'our services'"
+    assert refused.count(back) == 1
+    assert command(*shlex.split(back)[1:], "--yes").code == 0
 
 
 def test_drift_that_no_run_may_undo_is_only_to_be_kept(lab: Lab, command: Command) -> None:
@@ -97,7 +115,7 @@ def test_drift_that_no_run_may_undo_is_only_to_be_kept(lab: Lab, command: Comman
     lab.edit("breast-cancer.yaml", "spec:\n", "spec:\n  protect: true\n")
     ran = command("drift", *CANCER)
     assert "undo it" not in ran.err
-    assert "keep it: reconciler drift -e local --accept" in ran.err
+    assert "keep it: reconciler drift -e local -t breast-cancer --accept" in ran.err
 
 
 def test_what_the_yaml_cannot_say_is_said_and_left(lab: Lab, command: Command) -> None:

@@ -210,6 +210,10 @@ def test_a_second_run_is_refused_and_told_who_holds_the_lock(lab: Lab, command: 
         assert ran.code == errors.LOCKED
         assert "locked by apply of octocat, run 42.1, since 2026-11-23T10:00:00Z" in ran.err
         assert "reconciler unlock -e local --force REASON" in ran.err
+        theirs = lab.services.rename("theirs")
+        ran = command("apply", "--yes", "--lock-timeout", "0", "-f", "theirs")
+        theirs.rename(lab.services)
+        assert "reconciler unlock -e local --services theirs --force REASON" in ran.err
         assert [e.route for e in lab.cloud.log if e.route in ("bes.submit", "arm.patch")] == []
         assert command("plan").code == errors.SUCCESS
     assert command("apply", "--yes", "--lock-timeout", "0").code == errors.SUCCESS
@@ -310,8 +314,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> list[Lock]:
     made: list[Lock] = []
     real = Ledger.lock
 
-    def lock(ledger: Ledger, environment: str, clock: Any, stopping: Any, shard: str = "") -> Lock:
-        made.append(replace(real(ledger, environment, clock, stopping, shard), renew_s=0.01))
+    def lock(ledger: Ledger, *of: Any) -> Lock:
+        made.append(replace(real(ledger, *of), renew_s=0.01))
         return made[-1]
 
     monkeypatch.setattr(Ledger, "lock", lock)
@@ -480,7 +484,7 @@ def test_history_keeps_who_acted_and_why_and_a_rejection_says_the_ways_out(
         assert "complaints (rejected by octocat at 20" in refused
         assert (
             "declare another version, or take the rejection back: reconciler reinstate "
-            "breast-cancer 2026-11" in refused
+            "breast-cancer 2026-11 -e local" in refused
         )
     assert command("reinstate", "breast-cancer", "2026-11", "--yes").code == errors.SUCCESS
     entry = lab.world().ledger.read(lab.desired().bindings[0].version)

@@ -401,7 +401,8 @@ def test_an_old_snapshot_is_refused_with_its_age_and_the_fix(
     assert ran.code == errors.STALE
     assert "changed.json is a snapshot 9 days old, taken " in ran.err
     assert "at commit abababababab: older than 7 days" in ran.err
-    assert "take it again with `reconciler snapshot`, or pass --max-age" in ran.err
+    assert "take it again by `reconciler snapshot --out changed.json -e local`" in ran.err
+    assert "or pass --max-age" in ran.err
 
 
 @pytest.mark.parametrize("age", ["", "7", "d", "-1d", "7w", "1.5h", "9999999d", "٣d"])

@@ -196,7 +196,7 @@ def test_the_plan_says_what_a_plan_says() -> None:
 
 def test_what_is_wrong_stands_first_with_the_command_to_type() -> None:
     names = {
-        alarm.what: (alarm.names, alarm.command) for alarm in alarms("prod", cases.FEW.endpoints)
+        alarm.what: (alarm.names, alarm.command) for alarm in alarms("-e prod", cases.FEW.endpoints)
     }
     assert list(names) == sorted(names, key=list(Wrong).index)
     drifted, command = names[Wrong.DRIFTED]
@@ -210,7 +210,9 @@ def test_what_is_wrong_stands_first_with_the_command_to_type() -> None:
 
 
 def test_many_reasons_of_one_kind_are_counted_together() -> None:
-    refused = [a for a in alarms("prod", cases.fleet(1_000).endpoints) if a.what is Wrong.REFUSED]
+    refused = [
+        a for a in alarms("-e prod", cases.fleet(1_000).endpoints) if a.what is Wrong.REFUSED
+    ]
     assert [len(alarm.names) for alarm in refused] == [10, 1], "figures alone tell no reasons apart"
     assert refused[0].why == (
         "not accepted: AUC is 0.91; at the others likewise, with their own figures"
@@ -220,11 +222,11 @@ def test_many_reasons_of_one_kind_are_counted_together() -> None:
         replace(endpoint, row=replace(endpoint.row, message=f"reason {letter}"))
         for letter, endpoint in zip("abcde", cases.fleet(500).endpoints[90::91], strict=True)
     ]
-    assert [len(alarm.names) for alarm in alarms("prod", reasons)] == [1, 1, 1, 2]
+    assert [len(alarm.names) for alarm in alarms("-e prod", reasons)] == [1, 1, 1, 2]
 
 
 def test_drift_can_be_mended_or_kept() -> None:
-    drifted, *others = (alarm for alarm in alarms("prod", cases.FEW.endpoints))
+    drifted, *others = (alarm for alarm in alarms("-e prod", cases.FEW.endpoints))
     assert drifted.what is Wrong.DRIFTED
     assert drifted.keep == f"reconciler drift -e prod -t {drifted.names[0]} --accept"
     assert not any(alarm.keep for alarm in others)
@@ -236,7 +238,7 @@ def test_an_endpoint_that_is_gone_has_nothing_to_keep() -> None:
         replace(e, change=replace(e.change, drift=Drift((FieldDiff("model", "1", None),), "")))
         for e in cases.FEW.endpoints
     )
-    drifted, *_ = (alarm for alarm in alarms("prod", gone))
+    drifted, *_ = (alarm for alarm in alarms("-e prod", gone))
     assert drifted.what is Wrong.DRIFTED
     assert drifted.keep == ""
 
@@ -246,7 +248,7 @@ def test_drift_of_what_is_paused_can_only_be_kept() -> None:
         replace(e, change=replace(e.change, action=Action.NOOP, code=Reason.PAUSED))
         for e in cases.FEW.endpoints
     )
-    drifted, *_ = (alarm for alarm in alarms("prod", left_alone))
+    drifted, *_ = (alarm for alarm in alarms("-e prod", left_alone))
     assert drifted.what is Wrong.DRIFTED
     assert drifted.command == f"reconciler drift -e prod -t {drifted.names[0]} --accept"
     assert drifted.keep == ""
@@ -254,7 +256,7 @@ def test_drift_of_what_is_paused_can_only_be_kept() -> None:
 
 def test_a_rejected_version_stands_before_one_that_goes_out_in_waves() -> None:
     overview = cases.rollout()
-    first, *others = alarms("prod", overview.endpoints)
+    first, *others = alarms("-e prod", overview.endpoints)
     assert (first.what, len(first.names)) == (Wrong.FAILED, 12)
     assert first.command == "reconciler explain scooter-00 -e prod"
     assert first.why.endswith("(rejected by run 4f0a at 2026-11-25T13:00:00Z)")
