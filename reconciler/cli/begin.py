@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
 import typer
 
 from reconciler import desired
-from reconciler.cli import compose, session
+from reconciler.cli import choose, compose, session
 from reconciler.cli.begin_options import Beginning, CodeHost
 from reconciler.cli.editing import Made, repository
+from reconciler.cli.options import SERVICES, Where
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, StoreUrl
@@ -26,6 +28,7 @@ from reconciler.platforms import platforms
 from reconciler.platforms.platform import Platform
 
 IGNORED = ("plan.json", "report.json", "report.html", "snapshot.json")
+ENVIRONMENT = Path("environment.yaml")
 SCHEMA = Path("schemas") / "reconciler.schema.json"
 _NAME = re.compile(r"(?<=^metadata: \{name: )[^,}]+", re.MULTILINE)
 _STORE = re.compile(r"(?<=^  store: )(?:\{.*?\}|\S+)", re.MULTILINE)
@@ -35,23 +38,21 @@ _STORE_URL = re.compile(r"[A-Za-z0-9_.~/:-]+")  # no reader of YAML takes these 
 def init(folder: Path, how: Beginning) -> Outcome:
     """`init`: what is valid afterwards; ConfigurationError, and no file, where nothing is."""
     platform = _chosen(how.platform)
-    sample = _sample(platform, example=how.example)
+    sample = _sample(platform, example=how.example, existing=how.existing)
     first = (sample / "environment.yaml").read_text(encoding="utf-8")
-    name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0])
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?", name) or name.isdecimal():
-        raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
+    name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0], _named)
     state = folder / "services" / name
     begun = (state / "environment.yaml").exists()
-    store = "" if begun else _answer("Store for models (empty: as in the sample)", how.store, "")
-    host = how.ci or _answer(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE)
-    if host not in list(CodeHost):
-        raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
+    existing = how.existing or (not (begun or how.example) and _run_already())
+    in_sample = "Store for models (empty: as in the sample)"
+    store = "" if begun else _answer(in_sample, how.store, "", partial(_with_store, first))
+    host = how.ci or _answer(f"CI ({', '.join(CodeHost)})", None, CodeHost.NONE, _hosted)
     made = Made()
     try:
         known = desired.models(folder / "services")
         if begun:
             say(f"{state} is there already, and nothing is added to it")
-        for path, content in () if begun else _files(sample, name, store):
+        for path, content in () if begun else _files(sample, name, store, existing=existing):
             if path.parts[0] == "models" and path.stem in known:
                 say(f"the model {path.stem} is there already: {path.stem}.yaml binds that one")
             else:
@@ -81,35 +82,73 @@ def _chosen(name: str | None) -> Platform:
     known = {key: platform for key, platform in those if platform.begin is not None}
     if name is None and not _can_ask():
         raise typer.BadParameter(f"there is no terminal to ask; pass --platform {'|'.join(known)}")
-    choice = _answer(f"Platform ({', '.join(known)})", name, next(iter(known)))
-    if choice not in known:
-        raise typer.BadParameter(f'there is no platform "{choice}"; there is: {", ".join(known)}')
-    return known[choice]
+
+    def check(choice: str) -> None:
+        if choice not in known:
+            there_is = ", ".join(known)
+            raise typer.BadParameter(f'there is no platform "{choice}"; there is: {there_is}')
+
+    return known[_answer(f"Platform ({', '.join(known)})", name, next(iter(known)), check)]
 
 
-def _sample(platform: Platform, *, example: bool) -> Path:
+def _named(name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?", name) or name.isdecimal():
+        raise ConfigurationError(f'"{name}" is no name of an environment; write one such as home')
+
+
+def _hosted(host: str) -> None:
+    if host not in list(CodeHost):
+        raise typer.BadParameter(f'there is no CI "{host}"; there is: {", ".join(CodeHost)}')
+
+
+def _run_already() -> bool:
+    """Whether a person says that endpoints run already, which `import` declares."""
+
+    def check(answer: str) -> None:
+        if answer not in ("no", "yes"):
+            raise typer.BadParameter("write yes or no")
+
+    return _answer("Do endpoints run there already? (no, yes)", None, "no", check) == "yes"
+
+
+def _sample(platform: Platform, *, example: bool, existing: bool) -> Path:
     """The folder of the files that are written."""
+    if example and existing:
+        raise typer.BadParameter("--example and --existing exclude each other; leave one out")
     if example and not platform.example:
         raise typer.BadParameter(f"there is no sample of {platform.name} yet; leave --example out")
     assert platform.begin is not None
     return compose.shipped(f"services/{platform.example}") if example else platform.begin
 
 
-def _answer(question: str, given: str | None, default: str) -> str:
-    """The given answer, that of a person, or the default where nobody can be asked or says one."""
-    if given is None and _can_ask():
-        say(f"{question} [{default}]: ", end="")
-        given = sys.stdin.readline().strip()
-    return given or default
+def _answer(question: str, given: str | None, default: str, check: Callable[[str], object]) -> str:
+    """The given answer, that of a person, or the default where nobody can be asked or says one.
+
+    `check` raises where it cannot be: then a person is asked again, and a given one is an error.
+    """
+    asks = given is None and _can_ask()
+    while True:
+        if asks:
+            say(f"{question} [{default}]: ", end="")
+            given = sys.stdin.readline().strip()
+        try:
+            check(given or default)
+        except (ConfigurationError, typer.BadParameter) as exc:
+            if not asks:
+                raise
+            say(str(exc))
+        else:
+            return given or default
 
 
 def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
-    """The files of a sample, with the name of the environment and its store. A clone may hold what
-    somebody made who tried the sample there: git leaves that out, and so does this."""
+def _files(sample: Path, name: str, store: str, *, existing: bool) -> Iterator[tuple[Path, bytes]]:
+    """The files of a sample, with the name of the environment and its store; where endpoints are
+    `existing`, not those of a model and a binding. A clone may hold what somebody made who tried
+    the sample there: git leaves that out, and so does this."""
     ignored = sample / ".gitignore"
     lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
     left_out = {"__pycache__", *(line.strip("/") for line in lines)}
@@ -118,8 +157,10 @@ def _files(sample: Path, name: str, store: str) -> Iterator[tuple[Path, bytes]]:
         hidden = any(part.startswith(".") for part in below.parts) and path != ignored
         if hidden or left_out & set(below.parts) or not path.is_file():
             continue
+        if existing and below != ENVIRONMENT and below.suffix != ".md":
+            continue
         content = path.read_bytes()
-        if below == Path("environment.yaml"):
+        if below == ENVIRONMENT:
             text = _NAME.sub(lambda _: name, content.decode(), count=1)
             content = _with_store(text, store).encode()
         yield below, content
@@ -181,17 +222,16 @@ def _say_next(folder: Path, desired: Desired) -> None:
         say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")
     if names := compose.secret_variables(desired):
         say(f"set the secrets that environment.yaml names: {', '.join(dict.fromkeys(names))}")
-    state = f" --services {quote(str(folder / 'services'))}" if folder != Path() else ""
+    options = choose.typed(Where(folder / SERVICES), desired.environment.name)
     git = "git" if folder == Path() else f"git -C {quote(str(folder))}"
     if repository(folder) is None:
         say(f"make it a repository: {git} init && {git} add --all && {git} commit")
     else:
         say(f"commit the files: {git} add --all && {git} commit")
-    name = desired.environment.name
     if compose.emulator_of(desired.environment):
         seed = Path(session.seed_of(desired.environment))
         say(f"start the emulator in another terminal: reconciler emulator --seed {seed}")
         if (secrets := seed.with_name("emulator.env")).is_file():
             say(f"the secrets of the emulator are in a file: set -a; . {secrets}; set +a")
-    say(f"declare endpoints that run already: reconciler import -e {name}{state}")
-    say(f"look whether everything is in place: reconciler doctor -e {name}{state}")
+    say(f"declare endpoints that run already: reconciler import {options}")
+    say(f"look whether everything is in place: reconciler doctor {options}")

@@ -40,6 +40,10 @@ class Beginning:
             help="The program that workflows run (default: this one).",
         ),
     ] = None
+    existing: Annotated[
+        bool,
+        typer.Option("--existing", help="Endpoints run already: write the environment only."),
+    ] = False
     example: Annotated[
         bool, typer.Option("--example", help="Write a sample that runs, with its data.")
     ] = False

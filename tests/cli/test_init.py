@@ -48,6 +48,7 @@ def contents() -> dict[Path, bytes]:
     [
         *((name, ()) for name in platforms()),
         *((name, ("--example",)) for name, each in platforms().items() if each.example),
+        *((name, ("--existing",)) for name in platforms()),
     ],
 )
 def test_what_is_written_is_valid_and_its_schema_is_there(
@@ -62,7 +63,9 @@ def test_what_is_written_is_valid_and_its_schema_is_there(
     for path in documents:
         if found := re.match(r"# yaml-language-server: \$schema=(\S+)", path.read_text("utf-8")):
             assert (path.parent / found[1]).read_text("utf-8") == schema_text()
-    environment = load(Path("services"))["mine"].environment
+    wanted = load(Path("services"))["mine"]
+    assert bool(wanted.bindings) is ("--existing" not in sample)
+    environment = wanted.environment
     for at in (environment.store, environment.data):
         assert at.parts[0] or (Path("services/mine") / at.url).is_dir()
     assert not Path(".github").exists()
@@ -210,7 +213,8 @@ def test_without_a_terminal_the_platform_must_be_said(command: Command) -> None:
 
 def test_a_person_is_asked_for_what_no_option_says() -> None:
     ours, theirs = pty.openpty()
-    os.write(ours, b"mlflow\nmine\ngs://acme/models\n\n")
+    answers = ("mlfow", "mlflow", "Mine", "mine", "maybe", "yes", "gs://a b", "gs://acme/models")
+    os.write(ours, "\n".join([*answers, "gitlab", "none", ""]).encode())
     command = [sys.executable, "-m", "reconciler", "init"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, stdin=theirs, stderr=theirs, env=environ, timeout=60, check=True)
@@ -218,7 +222,10 @@ def test_a_person_is_asked_for_what_no_option_says() -> None:
     os.close(ours)
     os.close(theirs)
     assert "Platform (local, studio, ray, mlflow, azureml) [local]: " in said
+    for why in ('no platform "mlfow"', '"Mine" is no name', "write yes or no", 'no CI "gitlab"'):
+        assert said.count(why) == 1
     (wanted,) = load(Path("services")).values()
+    assert wanted.bindings == ()
     assert (wanted.environment.name, wanted.environment.store.url) == ("mine", "gs://acme/models")
 
 
