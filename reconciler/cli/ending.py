@@ -100,12 +100,14 @@ def reported(
             plan = ending.report.plan if ending.report is not None else None
             name, code = ending.environment.name, ending.exit_code
             for file in metrics_file(writing.metrics, name, plan, command, code, began_s):
-                _try(file, ending)
+                if not _try(file, ending) and path is not None and written:
+                    _write(path, ending, began)  # with the code that says so
         _tell_end(ending, page)
         if ending.environment is not None:
             notify(ending.environment, command, _news(ending, ending.environment))
+    outcome = replace(outcome, exit_code=ending.exit_code)
     if path is None or not written:
-        return replace(outcome, exit_code=ending.exit_code)
+        return outcome
     return replace(outcome, files=(*outcome.files, File("report-file", path)))
 
 

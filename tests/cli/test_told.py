@@ -161,6 +161,17 @@ def test_metrics_that_cannot_be_written_are_an_error(
     assert "choose another path" in ran.err
 
 
+def test_metrics_that_cannot_be_written_are_the_code_of_a_run_and_of_its_report(
+    lab: Lab, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    files = ("--metrics-file", "file/metrics", "--report", "report.json")
+    ran = command("apply", "--yes", *CANCER, *files)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert ran.code == report["exit_code"] == errors.CONFIGURATION
+    assert len(report["report"]["proofs"]) == 1
+
+
 def test_a_signal_in_the_middle_of_an_event_does_not_wait_for_itself() -> None:
     class Stream(io.StringIO):
         def write(self, text: str) -> int:
