@@ -61,7 +61,8 @@ def report_json(report: Report) -> str:
 def status_json(rows: Iterable[StatusRow], unmanaged: NotManaged | None = None) -> str:
     """The rows as JSON, and what is unmanaged where somebody looked."""
     beside = {"unmanaged": CODEC.unstructure(unmanaged)} if unmanaged is not None else {}
-    return json_document({"schema": STATUS, "bindings": CODEC.unstructure(list(rows)), **beside})
+    bindings = [{**CODEC.unstructure(row), "drifted": row.drifted} for row in rows]
+    return json_document({"schema": STATUS, "bindings": bindings, **beside})
 
 
 def proofs_json(proofs: Iterable[Proof]) -> str:

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.model import Action, Cause, Change, Health, HealthCode, Live, NotManaged, Reason
+from reconciler.model import (
+    Action,
+    Cause,
+    Change,
+    Drift,
+    Health,
+    HealthCode,
+    Live,
+    NotManaged,
+    Reason,
+)
 from reconciler.render.cells import PLAIN, Look, counted, heads, listed
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.unmanaged import unmanaged_text
@@ -59,8 +69,13 @@ class StatusRow:
     live: str
     wanted: str
     message: str = ""
-    drifted: bool = False
+    drift: Drift | None = None
     wrong: Wrong | None = None
+
+    @property
+    def drifted(self) -> bool:
+        """Whether it was changed outside git after its proof."""
+        return self.drift is not None
 
 
 def status_row(change: Change, live: Live, health: Health) -> StatusRow:
@@ -75,7 +90,7 @@ def status_row(change: Change, live: Live, health: Health) -> StatusRow:
         live=change.before,
         wanted=change.after,
         message=_message(change, live),
-        drifted=change.drift is not None,
+        drift=change.drift,
         wrong=wrong_with(change),
     )
 

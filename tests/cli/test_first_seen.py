@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import errors
 from tests.cli.test_accept import CANCER, drifted, swap_by_hand, target_of
+from tests.cli.test_explain import fits
 from tests.cli.test_safety import writes
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def test_only_a_run_that_is_told_to_notes_when_drift_was_first_seen(
     assert len(writes(lab)) == 1
     assert seen(command, "--note") == seen(command) == noted, "it is the first sighting that counts"
     assert len(writes(lab)) == 1
+    status = json.loads(command("status", *CANCER, "-o", "json").out)
+    fits(status, "status")
+    (row,) = status["bindings"]
+    assert (row["drifted"], row["drift"]) == (True, noted)
     day = f"drift first seen on {noted['seen_at'][:10]}"
     for told in (command("plan", *CANCER), command("status", *CANCER), command("drift", *CANCER)):
         assert day in " ".join(told.out.split())

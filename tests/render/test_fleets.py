@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler import render
-from reconciler.model import Action, Failure, Forecast, HealthCode, Plan, Reason, Report
+from reconciler.model import Action, Drift, Failure, Forecast, HealthCode, Plan, Reason, Report
 from reconciler.render import StatusRow, Sync
 from reconciler.render.cells import Look
 from reconciler.render.fleets import MOST_EQUAL, common
@@ -201,7 +201,7 @@ def test_status_shows_what_is_wrong_first_and_folds_a_fleet_in_sync() -> None:
         StatusRow(f"b{n}", "WebService", f"a/b{n}", Sync.SYNCED, HealthCode.HEALTHY, "2", "2")
         for n in range(1_000)
     ]
-    drifted = replace(calm[7], name="theirs", drifted=True)
+    drifted = replace(calm[7], name="theirs", drift=Drift((), ""))
     late = replace(calm[7], name="late", sync=Sync.OUT_OF_SYNC, live="1")
     for text in (render.status_text([*calm, drifted, late]), render.status_markdown([*calm, late])):
         assert text.count("\n") < 12
