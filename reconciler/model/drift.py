@@ -60,11 +60,13 @@ def drifted(observed: Observed) -> Drift | None:
 
 
 def last_deed(observed: Observed) -> str:
-    """When this program last did something at the endpoint; "" where no record says so."""
+    """When this program last did something at the endpoint, and by which run, as two may do so in
+    one second; "" where no record says so."""
     record = observed.record
     if record is None:
         return ""
-    return record.history[-1].at if record.history else record.at
+    last = record.history[-1] if record.history else None
+    return f"{last.at} {last.run}" if last is not None else record.at
 
 
 def _left_alone(observed: Observed) -> Iterator[FieldDiff]:

@@ -91,8 +91,8 @@ class Drift:
 
 @dataclass(frozen=True)
 class Sighting:
-    """The first time that a run noted a drift: when, which run, and of which fields. `deed` is when
-    this program had last done something there, "" where no record says so."""
+    """The first time that a run noted a drift: when, which run, and of which fields. `deed` is what
+    `last_deed` said then: this program had done nothing there since."""
 
     at: str
     run: str
