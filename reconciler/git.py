@@ -13,9 +13,10 @@ history.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from reconciler.errors import ConfigurationError
 
 # Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LONGEST_S = 300.0
 _MOST_LINES = 5  # of what git says when it fails; the command that helps is often the last
 _READ = (".yaml", ".yml", ".csv", ".json")  # documents, and the files that they name
@@ -91,6 +93,22 @@ def top(folder: Path) -> Path | None:
     """The root of the working tree around a folder; None where that is in no repository."""
     done = run(folder, "rev-parse", "--show-toplevel")
     return None if outside(done) else Path(os.fsdecode(good(done)).removesuffix("\n"))
+
+
+def subjects(folder: Path, commits: Iterable[str]) -> dict[str, str]:
+    """The first line and the author of each commit, as far as the clone around a folder has them:
+    of what was merged on GitHub, the pull request and who merged it."""
+    wanted = [commit for commit in dict.fromkeys(commits) if _COMMIT.fullmatch(commit)]
+    if not wanted:
+        return {}
+    try:
+        how = ("--no-walk", "--ignore-missing", "--format=%H%x00%s, by %an")
+        done = run(folder, "log", *how, *wanted)
+    except ConfigurationError:
+        return {}
+    lines = done.stdout.decode("utf-8", "replace").split("\n") if not done.returncode else []
+    said = dict(line.split("\0", 1) for line in lines if "\0" in line)
+    return {commit: said[commit] for commit in wanted if commit in said}
 
 
 def is_commit_of(root: Path, path: str, here: bytes, blob: bytes) -> bool:

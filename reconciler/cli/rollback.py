@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler import errors
+from reconciler import errors, git
 from reconciler.approval import Approval
 from reconciler.cli import choose, session
 from reconciler.cli.applying import Order, alone, carry_out
@@ -166,4 +166,6 @@ def _remembered(where: Where, name: str) -> tuple[History, Binding]:
     (binding,) = named(desired, [name])
     session.introduce(desired.environment)
     with session.opened(desired, None) as opened:
-        return history_of(opened.world, binding), binding
+        past = history_of(opened.world, binding)
+    commits = (*(e.commit for e in past.events), *(version.commit for version in past.versions))
+    return replace(past, commits=git.subjects(where.services, commits)), binding

@@ -37,6 +37,7 @@ def explanation(history: History, binding: Binding) -> Explanation:
         gates=gates.judge(binding.accept, served.metrics, against, served.rows) if served else (),
         before=tuple(e for e in events if e not in (since, proof)),
         unread=history.unread,
+        commits=history.commits,
     )
 
 

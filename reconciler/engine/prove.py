@@ -40,7 +40,17 @@ from reconciler.errors import (
     UnauthorizedError,
     redact,
 )
-from reconciler.model import Health, HealthCode, Live, Probe, Proof, Score, Witness, served
+from reconciler.model import (
+    EventKind,
+    Health,
+    HealthCode,
+    Live,
+    Probe,
+    Proof,
+    Score,
+    Witness,
+    served,
+)
 from reconciler.platforms.contract import Answer, Target
 
 if TYPE_CHECKING:
@@ -48,6 +58,8 @@ if TYPE_CHECKING:
     from reconciler.model import Binding, ModelRef
 
 log = logging.getLogger(__name__)
+
+MOST_COLUMNS = 5  # of an answer that a record names
 
 
 def prove_all(world: World, bindings: Iterable[Binding], parallel: int) -> tuple[Proof, ...]:
@@ -153,6 +165,19 @@ def wrong_probe(binding: Binding, before: Score | None) -> str:
         return ""
     missing = verify.missing_columns(binding.probe, before)
     return f"before the endpoint is changed, {missing}; correct spec.verify" if missing else ""
+
+
+def as_event(proof: Proof, binding: Binding) -> tuple[EventKind, str]:
+    """What the record of an address keeps of a proof: also what was asked, and what was answered,
+    but none of its cells, which may be anything."""
+    kind = EventKind.DECLARED if proof.declared_only else EventKind.PROOF
+    if binding.probe is None or proof.after is None:
+        return kind, "not asked: no probe is declared"
+    rows, columns = len(proof.after.rows), proof.after.columns
+    more = [f"and {len(columns) - MOST_COLUMNS} more"] if len(columns) > MOST_COLUMNS else []
+    named = ", ".join([*columns[:MOST_COLUMNS], *more])
+    answer = f"{rows} {'row' if rows == 1 else 'rows'} of {named}"
+    return kind, f"probe {binding.probe.digest} was answered with {answer}"
 
 
 def gone(name: str, address: str) -> Proof:

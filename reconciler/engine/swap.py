@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.engine.prove import (
+    as_event,
     breaks,
     is_declared_only,
     judge,
@@ -309,11 +310,10 @@ def _judged(state: State, observed: Observed, after: Answer | None, other: str =
 
 
 def _proved(state: State, record: Record, live: Live, proof: Proof) -> Turn:
-    """Keep the proof. A way back that proves a silent candidate guilty rejects it again: another
-    run, which was as deaf, may have taken that back."""
+    """Keep the proof. A way back rejects a silent candidate again, for a run may have freed it."""
     settings = settings_to_keep(state.task.of, live)
     kept = replace(record, bound=record.wanted, proved=True, settings=settings)
-    keep = Keep(kept, EventKind.DECLARED if proof.declared_only else EventKind.PROOF)
+    keep = Keep(kept, *as_event(proof, state.task.of))
     blamed = [Reject(state.unheard, silent=True)] if state.unheard and not state.spares else []
     how = "declared only" if proof.declared_only else "proved"
     if state.disproved and state.task.goal is Goal.ROLLED_BACK:

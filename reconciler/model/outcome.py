@@ -95,7 +95,8 @@ class MadeVersion:
 class History:
     """The versions of a binding's model and the events at its address; oldest first.
 
-    `unread` says which versions could not be read.
+    `unread` says which versions could not be read, `commits` what git here knows of those that are
+    named: the first line and the author.
     """
 
     name: str
@@ -104,6 +105,7 @@ class History:
     versions: tuple[MadeVersion, ...]
     events: tuple[Event, ...]
     unread: str = ""
+    commits: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Explanation:
     `made` is the version that serves, None where the store does not know it. `since` brought it in
     and `proof` ended its last proof; None where nobody noted that. `gates` are those that git
     declares now, judged against the version that served before. `before` are the other events.
+    `commits` are as in a history.
     """
 
     name: str
@@ -125,6 +128,7 @@ class Explanation:
     gates: tuple[Judgement, ...] = ()
     before: tuple[Event, ...] = ()
     unread: str = ""
+    commits: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.model import Compared, Event, EventKind, Explanation, MadeVersion, VersionState
@@ -29,8 +29,8 @@ def explanation_text(why: Explanation, look: Look = PLAIN) -> str:
         lines += look.lines(sentence, hang=2)
     if why.before:
         lines += ["", *look.lines(_title(why))]
-    for event in why.before[-_MOST_BEFORE:]:
-        lines += look.lines(_event(event), 2, hang=2)
+    for event in _before(why):
+        lines += look.lines(event, 2, hang=2)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -39,8 +39,7 @@ def explanation_markdown(why: Explanation) -> str:
     parts = [f"## {escaped(why.name)}", escaped(why.address)]
     parts.append("\n".join(bullets(_sentences(why))))
     if why.before:
-        events = bullets(map(_event, why.before[-_MOST_BEFORE:]))
-        parts += [escaped(_title(why)), "\n".join(events)]
+        parts += [escaped(_title(why)), "\n".join(bullets(_before(why)))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,20 +87,17 @@ def _sentences(why: Explanation) -> Iterator[str]:
     """The explanation, sentence by sentence: what serves, how it was made, and why it may serve."""
     yield from _serves(why)
     if why.made is not None:
-        yield from _made(why.made)
+        yield from _made(why.made, why.commits)
     elif why.live:
         yield "The store has no manifest of this version, so its origin is unknown."
     if why.gates:
         yield f"Gates that git declares now: {'; '.join(map(gate, why.gates))}."
     if why.proof is not None:
         declared = why.proof.what is EventKind.DECLARED
-        how = (
-            "but nothing showed which model answers"
-            if declared
-            else "and scored if a probe was declared"
-        )
+        how = why.proof.why or "no answer is on record"
+        how += "; nothing showed which model answers" if declared else ""
         proved = "Declared only" if declared else "Proved"
-        yield f"{proved} at {why.proof.at} by {_actor(why.proof)}: read back, {how}."
+        yield f"{proved} at {why.proof.at} by {_actor(why.proof, why.commits)}: read back; {how}."
     elif why.live:
         yield "No proof of this version is on record."
     if why.unread:
@@ -116,17 +112,16 @@ def _serves(why: Explanation) -> Iterator[str]:
         yield f"Version {why.live} serves; the records do not say since when."
     else:
         reason = f" ({why.since.why})" if why.since.why else ""
-        how = f"{_actor(why.since)} {_HOW[why.since.what]}{reason}"
+        how = f"{_actor(why.since, why.commits)} {_HOW[why.since.what]}{reason}"
         since = "has served since" if why.proof is not None else "was put there at"
         yield f"Version {why.live} {since} {why.since.at}: {how}."
     if why.live != why.declared:
         yield f"Git declares {why.declared}."
 
 
-def _made(made: MadeVersion) -> Iterator[str]:
+def _made(made: MadeVersion, commits: Mapping[str, str]) -> Iterator[str]:
     """How the version was made: by which run and job, from which data, with which metrics."""
-    commit = f" at commit {made.commit[:12]}" if made.commit else ""
-    yield f"Run {made.run} claimed this version at {made.at}{commit}."
+    yield f"Run {made.run} claimed this version at {made.at}{_commit(made.commit, commits)}."
     ended_well = made.state in (VersionState.TRAINED, VersionState.TAKEN_IN)
     if made.made_at:
         took = f" in {duration(made.took_s)}" if made.took_s is not None else ""
@@ -157,12 +152,18 @@ def _title(why: Explanation) -> str:
     return f"Earlier events, oldest first{more}:"
 
 
-def _event(event: Event) -> str:
-    why = f": {event.why}" if event.why else ""
-    return f"{event.at} {event.what} {event.name}, {_actor(event)}{why}"
+def _before(why: Explanation) -> Iterator[str]:
+    for event in why.before[-_MOST_BEFORE:]:
+        reason = f": {event.why}" if event.why else ""
+        yield f"{event.at} {event.what} {event.name}, {_actor(event, why.commits)}{reason}"
 
 
-def _actor(event: Event) -> str:
+def _actor(event: Event, commits: Mapping[str, str]) -> str:
     who = f" of {event.who}" if event.who else ""
-    commit = f" at commit {event.commit[:12]}" if event.commit else ""
-    return f"run {event.run}{who}{commit}"
+    return f"run {event.run}{who}{_commit(event.commit, commits)}"
+
+
+def _commit(commit: str, commits: Mapping[str, str]) -> str:
+    """` at commit 0123456789ab (Merge pull request #7 …, by Ada)`; "" where none is known."""
+    said = f" ({commits[commit]})" if commit in commits else ""
+    return f" at commit {commit[:12]}{said}" if commit else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.model import Event, History, MadeVersion, VersionState
+from reconciler.model import PROOFS, Event, History, MadeVersion, VersionState
 from reconciler.render.cells import PLAIN, Look, heads
 from reconciler.render.documents import CODEC, json_document
 from reconciler.render.markdown import escaped, table
@@ -49,10 +49,12 @@ def _versions(look: Look, history: History) -> list[str]:
 
 def _events(look: Look, history: History) -> list[str]:
     rows = [[event.at, event.what, event.name, _actor(event)] for event in history.events]
-    lines: list[str] = []
+    lines, before = list[str](), ""
     for head, event in zip(heads(look, rows, whole=True), history.events, strict=True):
-        lines += head
-        lines += look.lines(event.why, 4, "yellow")
+        said = history.commits.get(event.commit, "") if event.commit != before else ""
+        before = event.commit
+        lines += [*head, *look.lines(said, 4, "dim")]
+        lines += look.lines(event.why, 4, "dim" if event.what in PROOFS else "yellow")
     return lines
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +57,8 @@ def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
         f"by job {why['made']['job']} (breast-cancer-training of studio)",
         f"Data: input1 {data} (fingerprint {why['made']['inputs'][data]})",
         "✓ atLeast 0.9; AUC",
-        f"Proved at {proof['at']} by run {proof['run']} of {proof['who']}",
+        f"Proved at {proof['at']} by run {proof['run']} of {proof['who']}: read back; probe ",
+        "was answered with 3 rows of Scored Labels",
         "proof 2026-10, run",
     ):
         assert sentence in said
@@ -67,6 +70,23 @@ def test_what_serves_is_told_in_sentences_and_json_and_versions_are_compared(
     assert {"data.input1.file", "data.input1.fingerprint", "metrics.AUC"} <= paths
     assert f"+ data.input1.file: {data}" in command("explain", NAME, "2026-10", "2026-11").out
     assert writes(lab) == before
+
+
+def test_a_commit_is_told_as_the_clone_knows_it(lab: Lab, command: Command) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    merge = "Merge pull request #7 from acme/cancer"
+    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-qm", merge)):
+        subprocess.run(["git", *words], check=True, capture_output=True)
+    assert command("apply", "--yes", "-t", NAME).code == errors.SUCCESS
+    why = json.loads(command("explain", NAME, "-o", "json").out)
+    fits(why, "explanation")
+    assert why["commits"] == {why["since"]["commit"]: f"{merge}, by Ada"}
+    for asking in ("explain", "history"):
+        assert f"{merge}, by Ada" in " ".join(command(asking, NAME).out.split())
+    shutil.rmtree(".git")
+    assert f"at commit {why['since']['commit'][:12]}: read" in " ".join(
+        command("explain", NAME).out.split()
+    )
 
 
 def test_recipe_data_metrics_and_code_are_compared() -> None:
