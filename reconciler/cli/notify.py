@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError, redact, remember_secret
 from reconciler.http.client import Http
 from reconciler.http.credentials import resolve_all
 from reconciler.http.origins import Origins, bound_origins
-from reconciler.model import Environment, NoticeForm, Notify, Plan, Report
+from reconciler.model import Cause, Environment, NoticeForm, Notify, Plan, Report
 
 SCHEMA = "reconciler/notice/v1"
 TIMEOUT_S = (5.0, 10.0)
@@ -38,9 +38,14 @@ def of_run(report: Report, planned: Plan | None) -> Iterator[tuple[str, str, str
         if held.why:
             yield "spared", held.name, f"{held.version} was not given to it: {held.why}"
     done = set(report.done)
+    proved = {proof.address for proof in report.proofs if proof.proved and not proof.rolled_back}
     for change in planned.changes if planned is not None else ():
-        if change.drift is not None and change.address in done and change.name not in failed:
+        if change.name in failed:
+            continue
+        if change.drift is not None and change.address in done:
             yield "healed", change.name, f"it had {change.drift}"
+        elif change.cause is Cause.FAILED and change.address in proved:
+            yield "recovered", change.name, f"it is proved now; the plan said: {change.why}"
 
 
 def of_interrupted(name: str, report: Report | None, error: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from reconciler import errors
 from reconciler.cli import notify
 from reconciler.model import (
     Action,
+    Cause,
     Change,
     Drift,
     Failure,
@@ -111,19 +113,24 @@ def test_a_failure_is_posted_and_a_success_is_not(lab: Lab, command: Command, ho
     assert (what, name) == ("failed", "diabetes-young")
 
 
-def test_a_run_tells_of_roll_backs_failures_spared_endpoints_and_healed_drift() -> None:
+def test_a_run_tells_of_roll_backs_failures_spared_endpoints_and_what_is_well_again() -> None:
     drift = Drift((FieldDiff("model", "2", "1"),), "2026-11-20T10:00:00Z")
     drifted = Change("b", "Kind", "at/b", Action.BIND, Reason.VERSION_CHANGED, "why", drift=drift)
+    retried = replace(drifted, name="r", address="at/r", drift=None, cause=Cause.FAILED)
     healthy = Health(HealthCode.HEALTHY)
+    back, again = Proof("a", "at/a", "1", True, healthy), Proof("r", "at/r", "2", True, healthy)
     report = Report(
-        plan := Plan("e", "cloud", (drifted,)),
-        done=("at/a", "at/b"),
-        proofs=(Proof("a", "at/a", "1", True, healthy, rolled_back=True),),
+        plan := Plan("e", "cloud", (drifted, retried, replace(retried, name="a", address="at/a"))),
+        done=("at/a", "at/b", "at/r"),
+        proofs=(replace(back, rolled_back=True), again),
         failures=(Failure("a", "at/a", "it answered nonsense", errors.UNPROVED),),
         held=(Held("c", "at/c", "3", "a failed"), Held("d", "at/d", "3", until="tomorrow")),
     )
     told = [(what, name) for what, name, _ in notify.of_run(report, plan)]
-    assert told == [("rolled back", "a"), ("failed", "a"), ("spared", "c"), ("healed", "b")]
+    assert told == [
+        *(("rolled back", "a"), ("failed", "a"), ("spared", "c")),
+        *(("healed", "b"), ("recovered", "r")),
+    ]
 
 
 @pytest.mark.parametrize("form", ["slack", "teams"])
