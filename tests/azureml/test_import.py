@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
 
 
 def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(home: Standin) -> None:
-    for number in range(20):
+    for number in range(200):
         home.add(f"churn-{number}", "blue")
     assert run(["import"]) == errors.SUCCESS
     home.requests.clear()
@@ -49,7 +49,7 @@ def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(home: 
     assert home.requests.count("GET /models/m/versions/1") == 1, "all are to get that version"
     assert run(["import"]) == errors.SUCCESS
     (wanted,) = load(Path("services")).values()
-    assert len(wanted.bindings) == 20
+    assert len(wanted.bindings) == 200
     assert [p.name for p in Path("services/imported").glob("*.yaml")] == ["endpoints-1.yaml"]
     assert [p.name for p in Path("services/imported").glob("*.csv")] == ["fleet-1-1.csv"]
 

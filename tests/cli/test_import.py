@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ from reconciler import errors
 from reconciler.cli import importing
 from reconciler.cli.compose import load
 from reconciler.desired import writing
+from reconciler.emulator.world import new_id
 from reconciler.platforms.contract import Unmanaged
 from reconciler.platforms.local.model_file import ModelFiles
 from tests.cli.test_safety import writes
@@ -50,6 +54,27 @@ def test_a_workspace_of_two_kinds_is_imported_and_its_first_plan_is_empty(
     assert writes(lab) == []
     text = Path("services/local/imported/endpoints-1.yaml").read_text()
     assert "# Decide how its versions are made, which model and version it serves" in text
+
+
+def test_two_hundred_endpoints_of_each_kind_are_imported_as_two_fleets(
+    lab: Lab, command: Command
+) -> None:
+    without_bindings(lab)
+    world = lab.cloud.world
+    ((key, service),) = (i for i in world.services.items() if i[0].endswith("cancer-predictive"))
+    (classic,) = (s for s in world.classic.values() if s.name == "Diabetes Scoring")
+    for name in (f"shop{number}" for number in range(200)):
+        alike = replace(service, id=new_id(), name=name, properties=deepcopy(service.properties))
+        world.services[key.replace("breast-cancer-predictive", name)] = alike
+        classic.endpoints[name] = replace(classic.endpoints["young"], id=new_id(), name=name)
+    ran = command("import")
+    assert ran.code == errors.SUCCESS, ran.err
+    (wanted,) = load(Path("services")).values()
+    kinds = Counter(binding.kind for binding in wanted.bindings)
+    assert kinds == {"WebService": 201, "ClassicEndpoint": 203}
+    assert len(list(Path("services/local/imported").glob("*.csv"))) == 2
+    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+    assert writes(lab) == []
 
 
 def test_settings_of_services_are_imported_and_a_secret_among_them_is_not(
@@ -98,7 +123,7 @@ def test_pointers_that_people_wrote_are_imported_and_nothing_else_is(
     assert command("init", "--platform", "local").code == errors.SUCCESS
     live = Path("services/home/live")
     live.mkdir()
-    for number in range(7):
+    for number in range(200):
         text = json.dumps({"path": f"/models/{number}.onnx", "version": str(number)})
         (live / f"shop-{number}.json").write_text(text)
     (live / "other.json").write_text("[1]")
@@ -106,15 +131,15 @@ def test_pointers_that_people_wrote_are_imported_and_nothing_else_is(
     before = {p: p.read_bytes() for p in Path("services").rglob("*") if p.is_file()}
     ran = command("import")
     assert ran.code == errors.SUCCESS, ran.err
-    assert "imported 7 endpoints, which are left alone until you take out paused" in ran.err
+    assert "imported 200 endpoints, which are left alone until you take out paused" in ran.err
     assert {path: path.read_bytes() for path in before} == before
     table = Path("services/home/imported/fleet-1-1.csv").read_text()
     assert table.splitlines()[:2] == ["name,path", "shop-0,live/shop-0.json"]
     (wanted,) = load(Path("services")).values()
-    assert len(wanted.bindings) == 8
+    assert len(wanted.bindings) == 201
     plan = json.loads(command("plan", "-o", "json").out)
     actions = {change["name"]: change["action"] for change in plan["changes"]}
-    assert {actions[f"shop-{number}"] for number in range(7)} == {"NOOP"}
+    assert {actions[f"shop-{number}"] for number in range(200)} == {"NOOP"}
 
 
 def test_a_model_that_nothing_binds_keeps_its_name(

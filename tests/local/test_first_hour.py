@@ -87,7 +87,7 @@ def test_a_persons_first_hour_ends_with_a_proved_change(tmp_path: Path) -> None:
         assert "1 changed, 1 proved" in person.runs("apply", "--expect", digest[1])
         assert json.loads((home / "serving" / "wine.json").read_text())["version"] == "2026-11"
         assert "1 proved" in person.runs("verify")
-        assert "all that was found is declared" in person.runs("import")
+        assert "nothing to import" in person.runs("import")
         person.runs("plan", "--detailed-exitcode")
         assert person.shell("git", "status", "--short") == ""
     finally:
