@@ -11,19 +11,23 @@ from hypothesis import strategies as st
 from reconciler.model import ModelRef, Version
 
 URLS = st.builds(
-    "{}://{}".format, st.sampled_from(["http", "https"]), st.text("aZ0.:-/_=~,%+ ", max_size=24)
+    "{}:{}{}".format,
+    st.sampled_from(["http", "https", "s3", "file", "models"]),
+    st.sampled_from(["//", "/", "", "///"]),
+    st.text("aZ0.:-/_=~,%+ ", max_size=24),
 )
 
 
 @given(URLS)
 def test_a_model_reference_is_normal_once_it_is_made(url: str) -> None:
     parts = urlsplit(url)
-    if not parts.netloc:
+    if not parts.netloc and (parts.scheme.startswith("http") or not parts.path):
         with pytest.raises(ValueError, match="plain"):
             ModelRef(url)
         return
     path = quote(unquote(parts.path), safe="/=~,:")
-    assert ModelRef(url).url == f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    slashes = "//" if url.startswith("//", len(parts.scheme) + 1) else ""
+    assert ModelRef(url).url == f"{parts.scheme}:{slashes}{parts.netloc.lower()}{path}"
     assert ModelRef(ModelRef(url).url) == ModelRef(url)
 
 

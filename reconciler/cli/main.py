@@ -20,7 +20,7 @@ from reconciler.outcome import Outcome
 
 # Containers that are made beyond those that went before cycles are looked for: a fleet makes many
 # that stay, and next to no cycles. Python's own 700 costs a tenth of a plan's processor time.
-_MADE_BEFORE_CYCLES = 20_000
+_MADE_BEFORE_CYCLES = 100_000
 # However `-o json` may be written: a program reads stdout then, also where the rest is wrong usage.
 _JSON = re.compile(r"(?:^|\0)(?:-[vy]*o[\0=]?|--output[\0=])json(?:\0|$)")
 

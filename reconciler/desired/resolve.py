@@ -224,10 +224,11 @@ class Resolver:
         self.problems.extend(kind.problems(spec, self._today))
         if not (model and made and address is not None) or len(self.problems) > before:
             return False
-        terms = ((name, term) for name, term in kind.terms(spec).items() if term)
-        made = replace(made, terms=(*made.terms, *terms))
+        terms = [(name, term) for name, term in kind.terms(spec).items() if term]
         if spec.data.get("breaking") == "allow":
-            made = replace(made, terms=(*made.terms, ("breaking", "allow")))
+            terms.append(("breaking", "allow"))
+        if terms:
+            made = replace(made, terms=(*made.terms, *terms))
         binding = build.binding(kind, spec, model.document, made, address)
         rollout = rollout_for(environment, binding)
         site.bindings.append(replace(binding, probe=probe, create=creation, rollout=rollout))

@@ -57,7 +57,8 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
 
     The address is asked for here, unless somebody has `looked` just before.
     """
-    world = replace(world, ledger=world.ledger.glance())
+    ledger = world.ledger.glance()
+    world = world if ledger is world.ledger else replace(world, ledger=ledger)
     ref = wanted_ref(world, binding)
     try:
         live, record = observe_live(world, binding, looked)
@@ -198,20 +199,30 @@ def _changed_inputs(world: World, manifest: Manifest) -> tuple[str, ...]:
 
 
 def _by_manifest(world: World, binding: Binding, manifest: Manifest, ref: ModelRef) -> Artifact:
-    base = Artifact(ArtifactState.ABSENT, ref, recipe=manifest.recipe, refused=manifest.refused)
-    base = replace(base, labels=manifest.labels)
+    base = Artifact(
+        ArtifactState.ABSENT,
+        ref,
+        recipe=manifest.recipe,
+        refused=manifest.refused,
+        labels=manifest.labels,
+    )
     if manifest.recipe != binding.recipe:
         return base
     if manifest.rejected:
         return replace(base, state=ArtifactState.REJECTED, message=manifest.rejection)
     if manifest.evaluation is not None:
-        ready = replace(base, warnings=_changed_inputs(world, manifest))
-        metrics, rows = manifest.evaluation.metrics, manifest.evaluation.rows
+        made, rows = manifest.evaluation, manifest.evaluation.rows
         if rows is None and manifest.attempts:  # the rule may be younger than the version
             rows = _rows(world, binding, manifest.attempts[-1])
-        digest, made = manifest.evaluation.sha256, manifest.evaluation.ref
-        ready = replace(ready, metrics=metrics, rows=rows, sha256=digest, location=made)
-        return replace(ready, state=ArtifactState.READY)
+        return replace(
+            base,
+            state=ArtifactState.READY,
+            warnings=_changed_inputs(world, manifest),
+            metrics=made.metrics,
+            rows=rows,
+            sha256=made.sha256,
+            location=made.ref,
+        )
     if not manifest.attempts:
         return replace(base, message="training was claimed, and no job was submitted yet")
     # The last job says how far it is; a failure leaves the version to be tried again, or failed.

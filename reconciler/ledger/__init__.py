@@ -127,7 +127,7 @@ class Ledger:
 
     def record_name(self, address: Address) -> str:
         """The file of the record of an address: one, however bindings write its case."""
-        return f"{RECORDS}/{folded(address.key)}.json"
+        return f"{RECORDS}/{address.id.folded}.json"
 
     def manifest_name(self, version: Version) -> str:
         """The file of the manifest of a version."""

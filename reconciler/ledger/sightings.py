@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError
 from reconciler.ledger.manifest import CODEC, check_moments, document_bytes, read_document
-from reconciler.model import ArtifactState, HealthCode, Sighting, drifted, folded, last_deed
+from reconciler.model import ArtifactState, HealthCode, Sighting, drifted, last_deed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,4 +109,4 @@ def _with(observed: Iterable[Observed], seen: Mapping[str, Sighting]) -> tuple[O
 
 
 def _key(observed: Observed) -> str:
-    return folded(observed.binding.address.key)
+    return observed.binding.address.id.folded

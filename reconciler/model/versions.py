@@ -33,8 +33,11 @@ def canonical_json(value: object) -> str:
     return _CANONICAL.encode(value)
 
 
-# What normalising a model's URL would leave as it is.
-_NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,:-]*)?")
+# What normalising a model's URL would leave as it is: on the web, and elsewhere.
+_NORMAL_URL = re.compile(
+    r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/_.=~,:-]*)?"
+    r"|(?!https?:)[a-z][a-z0-9+.-]*:(//[a-z0-9.-]*)?/(?!/)[A-Za-z0-9/_.=~,:-]*"
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 

@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
+from stat import S_ISLNK
 from typing import BinaryIO
 from urllib.parse import unquote
 
@@ -287,13 +288,13 @@ class FolderStore(Signs, Store):
                 f"{name!r} is not the name of a file in {self.root}: a part of it is empty or "
                 "begins with a dot, or it has a control character"
             )
-        path = self.root
-        with self._translated("looking for", name):
+        path = str(self.root)
+        with self._translated("looking for", name), contextlib.suppress(*_NOT_A_FILE):
             for part in parts:
-                path /= part
-                if path.is_symlink():
-                    raise _symbolic(path)
-        return path
+                path = f"{path}/{part}"
+                if S_ISLNK(os.lstat(path).st_mode):
+                    raise _symbolic(Path(path))
+        return self.root / name
 
     def _check_root(self) -> None:
         if not self.root.is_dir():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,11 @@ class Local:
     at_once: int = 2
     variables: tuple[str, ...] = ()
     source: Source = field(default=NOWHERE, compare=False)
+
+    @cached_property
+    def real_folder(self) -> str:
+        """The folder without symbolic links in its path."""
+        return os.path.realpath(self.folder)
 
 
 def _connection(block: Block) -> Local:
@@ -120,7 +127,7 @@ def _address(spec: Mapping[str, Any], environment: Environment) -> Address:
 
     local = environment.connections[NAME]
     assert isinstance(local, Local)
-    return address(spec, Path(local.folder), environment.store.url)
+    return address(spec, local.real_folder, environment.store.url)
 
 
 def _terms(block: Block) -> Mapping[str, str]:

@@ -106,6 +106,7 @@ class ModelFiles(Target):
         self._http = http
         self._halted = halted
         self._variables = variables
+        self._folders: dict[Path, FolderStore] = {}
 
     def observe(self, binding: Binding) -> Live:
         """The live state by the pointer; a copy is looked at too."""
@@ -115,7 +116,7 @@ class ModelFiles(Target):
             why = f"there is no {address.path}"
             missing = Health(HealthCode.MISSING, why)
             return Live(missing, warnings=self._in_the_way(address), place=self._place(address))
-        live = replace(live_of(pointer, address, self._mark), place=self._place(address))
+        live = live_of(pointer, address, self._mark, self._place(address))
         if live.served is None and live.configured is None:
             return live
         if address.serving.copy and (why := self._changed(address, pointer)):
@@ -227,7 +228,10 @@ class ModelFiles(Target):
         if address.path.startswith(IN_STORE):
             return self._store, address.path.removeprefix(IN_STORE)
         path = self._root / address.path
-        return FolderStore(path.parent), path.name
+        folder = path.parent
+        if folder not in self._folders:  # a fleet has many files in few
+            self._folders[folder] = FolderStore(folder)
+        return self._folders[folder], path.name
 
     def _pointer(self, address: FileAddress) -> Pointer | None:
         """The pointer as it is now; None where there is none. Damaged JSON counts as an empty
@@ -292,9 +296,11 @@ class ModelFiles(Target):
 
     def _place(self, address: FileAddress) -> str:
         """The one name of the file, however bindings spell its path."""
-        if address.path.startswith(IN_STORE):
+        files, name = self._at(address)
+        if files is self._store or not isinstance(files, FolderStore):
             return str(address)
-        return str((self._root / address.path).resolve())
+        path = files.root / name
+        return str(path.resolve() if path.is_symlink() else path)
 
     def _in_the_way(self, address: FileAddress) -> tuple[str, ...]:
         """The warning that a file is where a copy is to be, without a pointer beside it."""

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -76,12 +77,12 @@ class Pointer:
     document: Mapping[str, Any]
     etag: str
 
-    @property
+    @cached_property
     def is_ours(self) -> bool:
         """Whether it is as this program wrote it."""
         return self.document.get("check") == check_of(self.document)
 
-    @property
+    @cached_property
     def ref(self) -> ModelRef | None:
         """The model that it leads to; None where that is no plain URI."""
         path = self.document.get("path")
@@ -115,14 +116,14 @@ class Pointer:
         return f"version {self.document.get('version')!s:.60} at {self.document.get('path')!s:.200}"
 
 
-def address(spec: Mapping[str, Any], folder: Path, store: str) -> FileAddress:
+def address(spec: Mapping[str, Any], folder: str, store: str) -> FileAddress:
     """The address of a binding of kind ModelFile; ValueError for a path that leads elsewhere.
 
-    `folder` is that of the environment's file, `store` the URL of its store.
+    `folder` is the real path of the one of the environment's file, `store` the URL of its store.
     """
-    path, home = spec["path"], os.path.realpath(folder)
+    path, home = spec["path"], folder
     if path.startswith(IN_STORE):
-        home = store if "://" in store else os.path.realpath(folder / store)
+        home = store if "://" in store else os.path.realpath(os.path.join(folder, store))  # noqa: PTH118
         parts = path.removeprefix(IN_STORE).split("/")
         if parts[0].startswith("_") or not all(parts) or any(p.startswith(".") for p in parts):
             why = "its parts begin with no dot, and the first with no underscore"
@@ -135,13 +136,14 @@ def address(spec: Mapping[str, Any], folder: Path, store: str) -> FileAddress:
     return FileAddress(path, serving, home)
 
 
-def live_of(pointer: Pointer, address: FileAddress, mark: str) -> Live:
-    """The state by the pointer. Somebody's own edit is told apart by its check."""
+def live_of(pointer: Pointer, address: FileAddress, mark: str, place: str = "") -> Live:
+    """The state by the pointer, at a `place` if that is known. Somebody's own edit is told apart by
+    its check."""
     live = Live(
         Health(HealthCode.HEALTHY),
         witness=Witness.DECLARATION,
         refusal=refusal_of(pointer, mark),
-        place=str(address),
+        place=place or str(address),
         ours=pointer.mark == mark != "",
         unmarked=not pointer.mark,
         keep=None if pointer.mark == mark else NOT_OURS,
