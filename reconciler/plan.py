@@ -118,8 +118,8 @@ def _of_undeclared(owned: Owned, prune: Prune | None, blind: tuple[str, ...]) ->
 
 def _on_terms(environment: Environment, observed: Observed, change: Change) -> Change:
     """The change with the terms that people approve too; of a rejected version, with a way out."""
-    binding, state = observed.binding, observed.artifact.state
-    if state is ArtifactState.REJECTED and change.code in (Reason.REJECTED, Reason.NO_WAY_BACK):
+    binding = observed.binding
+    if observed.rejected and change.code in (Reason.REJECTED, Reason.NO_WAY_BACK):
         back = environment.command("reinstate", binding.name, binding.version.version)
         return replace(change, why=f"{change.why}: {back}")
     if change.action not in TO_DO:
@@ -267,7 +267,7 @@ def _of_artifact(observed: Observed) -> Iterator[_Step]:
         why = f"{artifact.message}; restore {back.version}, which was proved here"
         both = (FieldDiff("model", None, back.ref.url), *settings_diffs(observed))
         yield _Step(Action.CREATE, Reason.ROLL_BACK, why, both)
-    if state is ArtifactState.REJECTED:
+    if observed.rejected:
         yield _Step(Action.BLOCK, Reason.REJECTED, _rejected(observed), diffs)
     if state is ArtifactState.READY or artifact.metrics:  # a registry knows them before the copy
         rules = observed.binding.accept
@@ -312,9 +312,9 @@ def _of_swap(
 
 def _rejected(observed: Observed) -> str:
     """Why it was rejected, and the ways out."""
-    if observed.artifact.state is not ArtifactState.REJECTED:
-        return f"{observed.disproved}; correct its settings, or declare another version"
-    return f"{observed.artifact.message}; declare another version, or take the rejection back"
+    fix = "" if observed.artifact.state is ArtifactState.REJECTED else "correct its settings, or "
+    back = ", or take the rejection back" if observed.rejected else ""
+    return f"{observed.why_barred}; {fix}declare another version{back}"
 
 
 def _made(observed: Observed) -> str:

@@ -48,10 +48,12 @@ def rollback(back: Back, where: Where, writing: Writing, page: Page) -> Outcome:
         report, done = _roll_back(order, back, ending)
         ending.report, code = report, report_exit_code(report)
         if code == errors.SUCCESS:
+            file = order.desired.bindings[0].source.path
             keep = f"{done.after} is no version of this model, so declare a new one"
             if done.version:
-                file = order.desired.bindings[0].source.path
                 keep = f'write version "{done.version}" in {file}, or declare a new one'
+            if done.spares:
+                keep = f"write its settings in {file}, or other ones"
             say(f"to keep it, {keep}; until then plans refuse {done.before} as rejected")
         return Outcome(report, code)
 
@@ -63,9 +65,12 @@ def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.
     plan."""
     with session.opened(order.desired, order.parallel) as opened:
         back = engine.rollback_of(opened.world, _readable(opened), how.to)
+        lost = f"reject {back.before}"
+        if back.spares:
+            lost = f"reject the settings of {back.before}, and not version {back.version}"
         say(
-            f"{how.name}: roll back from {back.before} to {back.after}, and reject "
-            f"{back.before}, so that no run binds it again"
+            f"{how.name}: roll back from {back.before} to {back.after}, and {lost}, so that no run "
+            "binds it again"
         )
         confirm(order.approval, "Roll back?")
         with alone(order, opened):

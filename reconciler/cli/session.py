@@ -144,7 +144,7 @@ class Session:
     """An environment that is being talked to.
 
     `prune` plans the end of what is not declared. `emulated` is the id of the emulator's world, ""
-    where there is none.
+    where there is none. `began` is of the world's clock.
     """
 
     desired: Desired
@@ -154,6 +154,7 @@ class Session:
     width: int
     prune: Prune | None = None
     emulated: str = ""
+    began: float = 0.0
 
     def observe(self) -> Seen:
         """The observed state; nothing is written meanwhile."""
@@ -193,7 +194,7 @@ class Session:
         seen = self.observe()
         new = [o for o in seen.observed if o.binding.name in seen.waits.awaited]
         with self.stop.only_reading():
-            await_firsts(self.world, new, self.desired, idle_s, say)
+            await_firsts(self.world, new, self.desired, idle_s, say, self.began)
 
     def _not_proved_there(self, new: list[Observed]) -> dict[str, str]:
         """By name, why a binding must wait for its proof in the environment that is required."""
@@ -281,7 +282,7 @@ def opened(
         else:
             heard = http.heard_by(hearing.hear)
             world = connect(desired, heard, stop=stop, actor=by, through=hearing.heard)
-        yield Session(desired, http, world, stop, at_once, prune, at)
+        yield Session(desired, http, world, stop, at_once, prune, at, world.clock.now())
 
 
 def plan_now(desired: Desired, parallel: int | None = None, prune: Prune | None = None) -> Plan:

@@ -5,7 +5,7 @@ the records of its store, or at the first endpoint of their fleet, where a run i
 The events of an address are walked once, in order: a proof of the version begins a span; a swap to
 another version ends it, and the longest span counts; a roll-back from it, or its rejection, takes
 all that was gathered away, for a version that had to be taken back has not been proved by the time
-before.
+before. A roll-back to it, from another version or from other settings, takes nothing away.
 
 The clock of the other environment's runs wrote these times, and the clock of this one reads them.
 They may differ by minutes, and nobody requires a proof of minutes.
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from reconciler.model import Artifact, Binding, Desired, Observed, Record, Requires
 
 _ENDS = (EventKind.SWAP, EventKind.CREATE, EventKind.DELETE)
-_SPOILS = (EventKind.ROLL_BACK, EventKind.REJECTED)
 _ENDED = (ArtifactState.REJECTED, ArtifactState.FAILED)  # of what no wait will prove
 PAUSE_S = 5.0  # between two looks at what another shard does
 
@@ -107,6 +106,8 @@ def behind(
         if not serves_proved(first):
             how = "it is in another shard, and `apply` waits for that"
             how = how if wanted.shard else f"this run leaves it out, so apply {binding.name} before"
+            if (failed := first.failed) is not None:
+                how = f"with its settings it failed at {failed.at}: {failed.why}; correct them"
             why = f"{binding.name} gets this version first, and was not proved with it; {how}"
             reasons.update(dict.fromkeys(bindings[version], why))
         elif binding.rollout is not None and first.record:
@@ -122,6 +123,7 @@ def await_firsts(
     wanted: Desired,
     idle_s: float,
     say: Callable[[str], None],
+    began: float,
 ) -> bool:
     """Wait until other shards have proved the versions that are new here, or found them bad. False
     where there was nothing to wait for. The `pause` and the `soak` after a proof are those of a
@@ -130,14 +132,15 @@ def await_firsts(
     Shards are begun together, and none knows of the others but by what it reads. While the first
     endpoint of a fleet moves (its model is being made, or was swapped in and is not proved), its
     shard is at work, however long that takes. `idle_s` is the patience while nothing moves: the
-    shard may begin late, or not at all.
+    shard may begin late, or not at all. A failure by settings, which spares the version, ends the
+    wait if it is younger than this run, which `began` then: an older one is tried again.
     """
     firsts = firsts_of(new, wanted)
     since, waited = world.clock.now(), False
     while True:
         seen = [observe(world, first) for first in firsts.values()]
         now = world.clock.now()
-        pending = [o for o in seen if not serves_proved(o) and o.artifact.state not in _ENDED]
+        pending = [o for o in seen if not (serves_proved(o) or _is_over(o, began))]
         moves = any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending)
         since = now if moves else since
         if not pending or now - since >= idle_s or world.stopping():
@@ -147,6 +150,13 @@ def await_firsts(
             say(f"waiting for other shards: {names} must be proved first")
         waited = True
         world.clock.wait(PAUSE_S)
+
+
+def _is_over(first: Observed, began: float) -> bool:
+    """Whether nothing that its shard still does will prove the version there."""
+    failed = first.failed
+    tried = failed is not None and seconds_since_epoch(failed.at) >= began
+    return first.artifact.state in _ENDED or first.taken_back or tried
 
 
 def firsts_of(new: Iterable[Observed], wanted: Desired) -> dict[str, Binding]:
@@ -167,12 +177,13 @@ def missing(record: Record | None, version: str, requires: Requires, now: float)
     since, proved_s = "", 0.0
     lasted = partial(_seconds, now=now)
     for event in record.history if record else ():
-        same = event.version == version
-        if event.what is EventKind.PROOF and same:
+        same, what = event.version == version, event.what
+        spoils = EventKind.REJECTED if same else EventKind.ROLL_BACK
+        if what is EventKind.PROOF and same:
             since = since or event.at
-        elif event.what in _SPOILS and (since or same):
+        elif what is spoils and (since or same):
             since, proved_s = "", 0.0
-        elif event.what in _ENDS and since and not same:
+        elif what in _ENDS and since and not same:
             since, proved_s = "", max(proved_s, lasted(since, event.at))
     if max(proved_s, lasted(since)) >= requires.for_s and (since or proved_s):
         return ""

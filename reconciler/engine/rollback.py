@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class RollBack:
     """From which model to which, by the names that people use; `version` is what git can declare to
-    keep the second, "" where it is no version of the binding's model."""
+    keep the second, "" where it is no version of the binding's model. Where both are one version,
+    with other settings, that is spared."""
 
     target: ModelRef
     before: str
     after: str
     version: str = ""
+    spares: bool = False
 
 
 def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
@@ -44,10 +46,15 @@ def rollback_of(world: World, observed: Observed, to: str = "") -> RollBack:
     back = way_back_to(world, binding, target, observed.record)
     if back.missing:
         raise RefusedError(f"{binding.name} cannot be rolled back: {back.missing}")
-    name = back.version
+    name, declared, live = back.version, binding.version.version, observed.artifact.ref
+    if world.targets[binding.kind].is_one_model(target, live):
+        if target not in observed.live.retired:
+            why = f"{target.short_name}, which served {declared} with other settings, runs no more"
+            raise RefusedError(f"{binding.name}: {why}; correct the settings in git, and apply")
+        return RollBack(target, live.short_name, target.short_name, declared, spares=True)
     same = wanted_ref(world, _at(binding, name)) == target
-    version = name if same else ""
-    return RollBack(target, binding.version.version, name, version)
+    version = name if same else world.targets[binding.kind].version_of(binding, target)
+    return RollBack(target, declared, name, version)
 
 
 def _at(binding: Binding, version: str) -> Binding:
@@ -89,7 +96,8 @@ def _before(world: World, observed: Observed) -> ModelRef:
     proved = [e.model for e in reversed(record.history) if e.what in PROOFS] if record else []
     known = [ref for ref in (*previous, *proved) if ref is not None and ref != live]
     for ref in known:
-        if not is_rejected(world, observed.binding, ref, record):
+        failed = record is not None and record.failed(ref) is not None
+        if not failed and not is_rejected(world, observed.binding, ref, record):
             return ref
     why = "that is not rejected is known" if known else "is known"
     wanted = observed.binding.version
@@ -109,15 +117,18 @@ def _before(world: World, observed: Observed) -> ModelRef:
 
 
 def order(world: World, observed: Observed, back: RollBack, reason: str) -> None:
-    """Note the way back and reject the live version. The next plan carries it out."""
+    """Note the way back and reject the live version, or only its settings. The next plan carries it
+    out."""
+    name, ref = observed.binding.version.version, observed.artifact.ref
     entry = world.ledger.read(observed.binding.version)
     if entry is None:
-        raise RefusedError(f"there is no manifest of version {back.before}; nothing was changed")
+        raise RefusedError(f"there is no manifest of version {name}; nothing was changed")
     record = observed.record or _first_record(world, observed)
     rejected = replace(record, previous=back.target, proved=False)
-    rejected = with_event(world, rejected, EventKind.REJECTED, reason, back.before)
+    kind = EventKind.SETTINGS_REJECTED if back.spares else EventKind.REJECTED
+    rejected = with_event(world, rejected, kind, reason, name, ref)
     world.ledger.keep_record(observed.binding.address, rejected)
-    if observed.artifact.state is not ArtifactState.REJECTED:
+    if observed.artifact.state is not ArtifactState.REJECTED and not back.spares:
         world.ledger.reject(entry, reason, timestamp(world.clock.now()), str(world.actor))
 
 
@@ -129,14 +140,16 @@ def _first_record(world: World, observed: Observed) -> Record:
 
 
 def reinstate(world: World, observed: Observed, version: str, reason: str) -> Entry:
-    """The manifest of a version whose rejection is taken back; the address's record tells why."""
+    """The manifest of a version whose rejection, or that of its settings, is taken back; the
+    address's record tells why."""
     wanted = replace(observed.binding.version, version=version)
     entry = world.ledger.read(wanted)
-    if entry is None or not entry.manifest.rejected:
+    spared = observed.taken_back and wanted == observed.binding.version
+    if entry is None or not (entry.manifest.rejected or spared):
         raise RefusedError(f"version {version} of {wanted.model} is not rejected")
     if observed.record is not None:
         ref = wanted_ref(world, replace(observed.binding, version=entry.manifest.version))
         kind = EventKind.REINSTATED
         reinstated = with_event(world, observed.record, kind, reason, version, ref)
         world.ledger.keep_record(observed.binding.address, reinstated)
-    return world.ledger.reject(entry, "")
+    return world.ledger.reject(entry, "") if entry.manifest.rejected else entry

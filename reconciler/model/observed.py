@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reconciler.model.records import EventKind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,9 +68,9 @@ class Live:
     is unknown (hidden, missing, or at no plain URI). `model_text` is then what was found.
     `configured` is the model that the platform is told to serve, where that is another one: it may
     be on its way, have failed to start, or have a `share` of the traffic so far, in percent.
-    `staged` is a candidate that answers without traffic, `retired` the previous model while it is
-    still warm, and `overdue` names what runs on for it though its time is over. `hidden` says that
-    the service does not reveal its model. `place` is the service's own name of what was found,
+    `staged` is a candidate that answers without traffic, `retired` are other models that run on
+    without any, and `overdue` names what runs on though its time is over. `hidden` says that the
+    service does not reveal its model. `place` is the service's own name of what was found,
     where two addresses may lead to the same.
     `settings` are those that can be owned, by dotted name, as text ("" and absent are the same).
     `ours` says that it carries the mark of this environment, which made it or took it over;
@@ -81,7 +83,7 @@ class Live:
     configured: ModelRef | None = None
     share: int = 0
     staged: ModelRef | None = None
-    retired: ModelRef | None = None
+    retired: tuple[ModelRef, ...] = ()
     overdue: str = ""
     asset: str = ""
     model_text: str = ""
@@ -213,6 +215,18 @@ class Observed:
         return self.record.failed(self.artifact.ref) if self.record is not None else None
 
     @property
+    def taken_back(self) -> bool:
+        """Whether a person rolled back from the declared settings, and the version itself is not
+        rejected."""
+        free, failed = self.artifact.state is not ArtifactState.REJECTED, self.failed
+        return free and failed is not None and failed.what is EventKind.SETTINGS_REJECTED
+
+    @property
+    def rejected(self) -> bool:
+        """Whether what is declared is rejected: the version, or its settings."""
+        return self.artifact.state is ArtifactState.REJECTED or self.taken_back
+
+    @property
     def disproved(self) -> str:
         """Why the declared version failed after its swap with these settings, though it is not
         rejected; "" where it did not, or the previous model is proved again."""
@@ -225,13 +239,17 @@ class Observed:
     @property
     def barred(self) -> bool:
         """Whether what is declared must not serve here: it is rejected, or disproved."""
-        return self.artifact.state is ArtifactState.REJECTED or self.disproved != ""
+        return self.rejected or self.disproved != ""
 
     @property
     def why_barred(self) -> str:
         """Why it must not."""
-        rejected = self.artifact.state is ArtifactState.REJECTED
-        return self.artifact.message if rejected else self.disproved
+        if self.artifact.state is ArtifactState.REJECTED:
+            return self.artifact.message
+        if (failed := self.failed) is None or not self.taken_back:
+            return self.disproved
+        by = failed.who or f"run {failed.run}"
+        return f"{failed.why} (these settings were rejected by {by} at {failed.at})"
 
     @property
     def live_name(self) -> str:

@@ -45,6 +45,7 @@ class EventKind(StrEnum):
     SETTINGS = "settings"
     DELETE = "delete"
     REJECTED = "rejected"  # by a person, who rolled back
+    SETTINGS_REJECTED = "settings rejected"  # the same, to a version that served with other ones
     REINSTATED = "reinstated"
 
 
@@ -74,6 +75,7 @@ MOST_EVENTS = 100  # of one address; the oldest are forgotten
 PROOFS = (EventKind.PROOF, EventKind.DECLARED)
 _SETTLED = (*PROOFS, EventKind.CREATE)
 _SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
+_SPARED = (EventKind.FAILED, EventKind.SETTINGS_REJECTED)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Record:
     def failed(self, ref: ModelRef) -> Event | None:
         """That a model failed here though its version is good, if that is the last word on it."""
         last = next((e for e in reversed(self.history) if e.model == ref), None)
-        return last if last is not None and last.what is EventKind.FAILED else None
+        return last if last is not None and last.what in _SPARED else None
 
     @property
     def deleted(self) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
+from reconciler.engine.observe import observe
+from reconciler.engine.rollback import rollback_of
 from reconciler.errors import ConfigurationError
 from reconciler.model import Action, Reason
 from tests.azureml.standin import WORKSPACE
@@ -219,3 +221,14 @@ def test_a_version_of_another_content_is_not_overwritten(twin: Endpoints) -> Non
     (failure,) = twin.apply().failures
     assert failure.exit_code == errors.REFUSED
     assert "of another content" in failure.message
+
+
+def test_a_roll_back_to_a_deployment_made_by_hand_says_which_version_it_serves(
+    registered: Endpoints,
+) -> None:
+    add(registered, "6", LONG)
+    registered.workspace.add("fraud-prod", "blue", model=f"{WORKSPACE}/models/fraud/versions/6")
+    assert registered.apply().failures == ()
+    world = registered.world(read_only=True)
+    back = rollback_of(world, observe(world, registered.binding("fraud")))
+    assert (back.after, back.version, back.spares) == ("blue", "6", False)

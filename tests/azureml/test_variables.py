@@ -1,4 +1,5 @@
-"""Variables of the code of deployments: secret ones, rotated ones, and those changed by hand."""
+"""One version with other settings: secret variables, rotated ones, those changed by hand, and the way
+back from them."""
 
 from __future__ import annotations
 
@@ -8,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import errors
+from reconciler.cli.compose import EMULATOR_VARIABLE
+from reconciler.cli.main import run
 from reconciler.engine.history import history
-from reconciler.model import Action, Cause, EventKind, VersionState
+from reconciler.engine.required import missing
+from reconciler.model import Action, Cause, EventKind, Reason, Requires, VersionState
 from reconciler.offline.redaction import kept_json
 from reconciler.render.text import plan_text
+from tests.azureml.server import served as serving
 from tests.azureml.test_endpoint import NAME, keep_warm, mine, target_of
 from tests.twins.contract import FIRST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.twins.azureml import Endpoints
 
 
@@ -235,3 +242,91 @@ def test_a_snapshot_holds_no_variable_and_finds_no_drift_in_one(
     assert set(kept["properties"]["environmentVariables"].values()) == {"***"}
     variables_of(served).update(kept["properties"]["environmentVariables"])
     assert served.plan().converged
+
+
+# --- back by hand ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faster(twin: Endpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
+    """The version serves with another machine than before, whose deployment is still warm."""
+    keep_warm(twin, "24h")
+    with serving(twin.workspace) as workspace:
+        monkeypatch.setenv(EMULATOR_VARIABLE, workspace.url)
+        assert twin.apply().failures == ()
+        twin.edit("all.yaml", "Standard_DS3_v2", "Standard_DS2_v2")
+        assert twin.apply().failures == ()
+        twin.workspace.settle()
+        yield twin
+
+
+def typed(twin: Endpoints, *words: str) -> int:
+    return run([*words, "-f", str(twin.services)])
+
+
+def test_a_roll_back_by_hand_from_other_settings_spares_the_version(
+    faster: Endpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (old,) = set(mine(faster)) - {faster.workspace.serving(NAME)}
+    new = faster.workspace.serving(NAME)
+    assert typed(faster, "rollback", "m", "--reason", "too slow", "--yes") == errors.SUCCESS
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"roll back from {new} to {old}, and reject the settings of {new}" in said
+    assert f"and not version {FIRST}" in said
+    assert "write its settings in" in said
+    faster.workspace.settle()
+    assert faster.workspace.serving(NAME) == old
+    world, binding = faster.world(read_only=True), faster.binding()
+    told = history(world, binding)
+    assert [made.state for made in told.versions] == [VersionState.TRAINED]
+    assert [event.what.value for event in told.events][-3:] == [
+        *("settings rejected", "roll back", "proof"),
+    ]
+    assert missing(world.ledger.record(binding.address), FIRST, Requires("here", 1.0), 1e12) == ""
+    # No run binds it again with these settings, until a person says so.
+    (change,) = faster.plan().changes
+    assert (change.action, change.code, change.cause) == (
+        *(Action.BLOCK, Reason.REJECTED, Cause.FAILED),
+    )
+    assert change.why.startswith("too slow (these settings were rejected by ")
+    assert "; correct its settings, or declare another version, or take the " in change.why
+    assert f": reconciler reinstate m {FIRST}" in change.why
+    assert faster.written_by(faster.apply) == []
+    assert faster.workspace.serving(NAME) == old
+    assert typed(faster, "rollback", "m", "--yes") == errors.REFUSED
+    assert typed(faster, "reinstate", "m", FIRST, "--yes") == errors.SUCCESS
+    assert typed(faster, "reinstate", "m", FIRST, "--yes") == errors.REFUSED
+    assert faster.apply().failures == ()
+    assert faster.workspace.serving(NAME) == new
+
+
+def test_what_was_rolled_back_from_is_in_sync_with_its_earlier_settings(faster: Endpoints) -> None:
+    new = faster.workspace.serving(NAME)
+    assert typed(faster, "rollback", "m", "--yes") == errors.SUCCESS
+    faster.edit("all.yaml", "Standard_DS2_v2", "Standard_DS3_v2")
+    assert faster.plan().converged
+    # Somebody gives the traffic to what was rolled back from, and git declares it again.
+    faster.workspace.settle()
+    properties = dict(faster.workspace.deployments[NAME, faster.workspace.serving(NAME)])
+    faster.workspace.deployments[NAME, new] = {
+        **properties,
+        "name": new,
+        "properties": {**properties["properties"], "instanceType": "Standard_DS2_v2"},
+    }
+    faster.workspace.endpoints[NAME]["properties"]["traffic"] = {new: 100}
+    faster.edit("all.yaml", "Standard_DS3_v2", "Standard_DS2_v2")
+    (change,) = faster.plan().changes
+    assert change.code == Reason.ROLL_BACK
+
+
+def test_a_roll_back_to_settings_whose_deployment_is_gone_rejects_nothing(
+    faster: Endpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = faster.workspace.serving(NAME)
+    (old,) = set(mine(faster)) - {new}
+    del faster.workspace.deployments[NAME, old]
+    assert typed(faster, "rollback", "m", "--yes") == errors.REFUSED
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{old}, which served {FIRST} with other settings, runs no more" in said
+    assert faster.plan().converged
+    assert faster.workspace.serving(NAME) == new

@@ -217,6 +217,10 @@ def history(*events: str) -> Record:
         # It was proved for a day, and was taken back.
         (["28T10 proof 2", "29T11 roll back 1", "29T11 proof 1"], "was not proved"),
         (["28T10 proof 2", "29T11 rejected 2"], "was not proved"),
+        # It was gone back to: a newer one failed, or other settings of it.
+        (["28T10 proof 2", "29T11 swap 3", "29T11 roll back 2", "29T11 proof 2"], ""),
+        (["29T11 proof 2", "30T11 swap 2", "30T11 failed 2", "30T11 roll back 2"], ""),
+        (["29T11 proof 2", "30T11 proof 2", "30T11 settings rejected 2", "30T11 roll back 2"], ""),
     ],
 )
 def test_only_a_proof_that_lasted_counts(events: list[str], why: str) -> None:

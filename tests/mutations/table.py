@@ -695,7 +695,7 @@ _WAVES = [
         "reconciler/engine/required.py",
         (
             "a version that was taken back elsewhere counts as proved there",
-            "elif event.what in _SPOILS and (since or same):",
+            "elif what is spoils and (since or same):",
             "elif False:",
             "tests/cli/test_requires.py::test_only_a_proof_that_lasted_counts",
         ),
@@ -784,9 +784,15 @@ _PARTS = _mutations(
     ),
     (
         "a shard waits for a first endpoint that was proved",
-        "[o for o in seen if not serves_proved(o) and",
-        "[o for o in seen if",
+        "if not (serves_proved(o) or _is_over(o, began))",
+        "if not _is_over(o, began)",
         "tests/engine/test_required.py::test_the_pause_after_a_proof_is_no_wait_for_a_proof",
+    ),
+    (
+        "a shard waits for a first endpoint whose settings failed meanwhile",
+        "or first.taken_back or tried",
+        "or first.taken_back",
+        "tests/engine/test_required.py::test_a_first_endpoint_that_failed_by_its_settings_is_not_waited_for",
     ),
     (
         "a model of one name counts as the one that was proved elsewhere",

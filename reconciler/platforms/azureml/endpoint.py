@@ -262,8 +262,7 @@ class OnlineEndpoints(Target):
     def _move(self, binding: Binding, name: str, *shares: int, seen: Reading | None = None) -> str:
         """PUT the endpoint as it was just read, with other traffic."""
         reading = seen or self._writable(binding)
-        there = reading.deployments.get(name)
-        if there is None or state_of(there) != "succeeded":
+        if not reading.runs(name):
             raise ConflictError(f"{binding.address} has no deployment {name} that runs; look again")
         if reading.serving == name:
             return ""
@@ -284,7 +283,7 @@ class OnlineEndpoints(Target):
         there = previous in reading.deployments and reading.ref(previous) == ref
         if there and previous == reading.serving:  # also where its last change failed: it answers
             return self._drop(reading, binding)
-        if there and state_of(reading.deployments[previous]) == "succeeded":
+        if there and reading.runs(previous):
             return self._move(binding, previous, seen=reading)
         if model.version is None or self.is_one_model(ref, self._wanted(binding)):
             why = f"its deployment {previous}, which served before, is gone or does not run"

@@ -131,6 +131,10 @@ class Reading:
         there = texts(objects(self.deployments[name], "properties"), "environmentVariables")
         return all(there.get(n) in (value, HIDDEN) for n, value in (values or {}).items())
 
+    def runs(self, name: str) -> bool:
+        """Whether a deployment is there, and its last change went well."""
+        return name in self.deployments and state_of(self.deployments[name]) == "succeeded"
+
     def is_ours(self, name: str) -> bool:
         """Whether a deployment carries this environment's mark."""
         return tagged(texts(self.deployments[name], "tags")).is_of(self.mark)
@@ -191,10 +195,8 @@ def live_of(
         raise UnreadableError(f"all traffic goes to {serving}, which the list does not show")
     begun, old = reading.begun(name)
     served = reading.ref(serving or old) if serving or old else None
-    candidate = reading.deployments.get(name)
-    ready = candidate is not None and state_of(candidate) == "succeeded"
-    staged = ready and name != serving and reading.ref(name) == wanted
-    previous = next((n for n in reading.spare if n != name), "")
+    staged = reading.runs(name) and name != serving and reading.ref(name) == wanted
+    warm = [n for n in reading.deployments if n not in (*reading.traffic, name) and reading.runs(n)]
     ours = reading.owner.is_of(reading.mark)
     shown = ", ".join(f"{n} {share} %" for n, share in sorted(reading.traffic.items()))
     foreign = [n for n in reading.deployments if not reading.is_ours(n)]
@@ -204,7 +206,7 @@ def live_of(
         configured=wanted if begun else None,
         share=begun,
         staged=wanted if staged else None,
-        retired=reading.ref(previous) if previous else None,
+        retired=tuple(map(reading.ref, warm)),
         model_text="" if served else shown or "no model",
         refusal=_refusal(reading, deployed, name),
         warnings=(*_costs(reading, deployed, name), *_of_others(reading, served, wanted)),
@@ -290,7 +292,7 @@ def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
     properties = objects(reading.deployments[reading.serving], "properties")
     how_long = f"for {deployed.keep_warm_s / 3600:g} h after" if deployed.keep_warm_s else "until"
     new = f"a new deployment of {reading.instances_of(deployed)} × {deployed.instance_type} starts"
-    if name in reading.deployments and state_of(reading.deployments[name]) == "succeeded":
+    if reading.runs(name):
         new = f"the deployment {name} runs already"
     return (
         f"{new} beside the one that serves, whose {kept} × {text(properties, 'instanceType')} "
