@@ -43,7 +43,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
 def test_endpoints_made_by_hand_are_one_fleet_and_the_first_plan_is_empty(home: Standin) -> None:
     for number in range(200):
         home.add(f"churn-{number}", "blue")
+    home.requests.clear()
     assert run(["import"]) == errors.SUCCESS
+    # It is described, and then the plan looks at it: that nothing would be changed.
+    assert home.requests.count("GET /onlineEndpoints/churn-7/deployments") == 2
+    assert "GET /onlineEndpoints/churn-7" not in home.requests
     home.requests.clear()
     assert run(["plan", "--detailed-exitcode"]) == errors.SUCCESS
     assert home.requests.count("GET /models/m/versions/1") == 1, "all are to get that version"

@@ -97,7 +97,7 @@ class OnlineEndpoints(Target):
         self._scoring = scoring
         self._mark = mark
         self._now = now
-        self._reads = Reads(workspace, mark)
+        self._reads = self._listed = Reads(workspace, mark)
         self._mirrors = Mirrors(workspace, now, self.can.settle_s)
         self._told: dict[str, dict[str, int]] = {}  # by address, the traffic that this run wrote
 
@@ -146,11 +146,13 @@ class OnlineEndpoints(Target):
 
     def unmanaged(self, declared: Collection[AddressId]) -> Iterator[Unmanaged]:
         """The endpoints without a mark."""
-        return unmanaged_in(self._workspace.at, self._reads.endpoints(), declared)
+        listed = self._reads.endpoints()
+        self._listed = self._reads.of_list(lambda: listed)
+        return unmanaged_in(self._workspace.at, listed, declared)
 
     def described(self, endpoint: Unmanaged) -> Unmanaged:
-        """It with the settings of its deployment."""
-        reading = self._reads.reading(endpoint.address)
+        """It as it was listed, with the settings of its deployment."""
+        reading = self._listed.reading(endpoint.address)
         if reading is None:
             return replace(endpoint, unread="it is gone")
         return described_by(reading, endpoint)

@@ -36,9 +36,13 @@ class Reads:
 
     def surveyed(self, soon: Soon) -> Reads:
         """These reads with one list of all endpoints, begun now."""
-        surveyed = copy.copy(self)
-        surveyed._listed = soon(self.endpoints)
-        return surveyed
+        return self.of_list(soon(self.endpoints))
+
+    def of_list(self, listed: Callable[[], dict[str, dict[str, Any]]]) -> Reads:
+        """These reads with a list of all endpoints: none that it shows is read again."""
+        reads = copy.copy(self)
+        reads._listed = listed
+        return reads
 
     def reading(self, address: Address) -> Reading | None:
         """The endpoint with its deployments; None where the service and its list say that there is
