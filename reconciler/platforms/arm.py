@@ -6,6 +6,7 @@ Facts: STUDIO_PROTOCOL.md §3.2 (`{value: [sparse], nextLink}`), §3.6 (long-run
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -136,5 +137,5 @@ class EmulatorSignIn:
         """Nothing can be missing."""
 
     def token(self, scope: str) -> Token:  # noqa: ARG002
-        """The word, for ever."""
-        return Token("emulator", 2**62)
+        """The word, for a day."""
+        return Token("emulator", int(time.time()) + 24 * 3600)
