@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,9 +60,9 @@ TOLD = {
 }
 
 
-def trained(folder: Path) -> Emulated:
+def trained(folder: Path, **options: Any) -> Emulated:
     """The sample, whose version is trained by the workspace; the store is a folder."""
-    made = Emulated(folder)
+    made = Emulated(folder, **options)
     registered = "  registry: {azureml: churn, path: model.json}"
     text = (made.files / "churn.yaml").read_text()
     lines = [line for line in text.splitlines(True) if line.startswith(registered)]
