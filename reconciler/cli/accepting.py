@@ -21,7 +21,6 @@ from reconciler.desired.edit import NewText, Page
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
 from reconciler.model import (
     SETTINGS,
-    UNSHOWN,
     Binding,
     Change,
     Desired,
@@ -29,6 +28,7 @@ from reconciler.model import (
     Observed,
     Plan,
     Source,
+    sayable,
 )
 from reconciler.outcome import Kept, Outcome
 from reconciler.render.cells import few
@@ -230,9 +230,7 @@ def _text(observed: Observed, field: FieldDiff) -> NewText | str:
         if not live:
             return f"no version that is known here; declare one{healed}"
         return NewText(binding.source, binding.version.version, live)
-    setting = field.path.removeprefix(SETTINGS)
-    declared = dict(binding.settings).get(setting)
-    hidden = field.after in (None, UNSHOWN)
-    if not field.path.startswith(SETTINGS) or declared is None or field.after is None or hidden:
+    if field.after is None or not sayable(observed, field):
         return f"no text of the YAML; change it by hand{healed}"
-    return NewText(binding.source, declared, field.after, setting)
+    setting = field.path.removeprefix(SETTINGS)
+    return NewText(binding.source, dict(binding.settings)[setting], field.after, setting)

@@ -22,7 +22,16 @@ from reconciler.cli.selection import Selection
 from reconciler.console import say
 from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.limits import overridden
-from reconciler.model import TO_DO, Action, Failure, NotManaged, Reason, Unowned, caused_since
+from reconciler.model import (
+    TO_DO,
+    Action,
+    Failure,
+    NotManaged,
+    Reason,
+    Unowned,
+    can_be_kept,
+    caused_since,
+)
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
@@ -146,7 +155,22 @@ def status(where: Where, part: Part, metrics: Path | None = None) -> Outcome:
     unreadable = any(change.code == Reason.UNREADABLE for change in made.changes)
     code = errors.ERROR if unreadable else errors.SUCCESS
     files = metrics_file(metrics, made.environment, made, "status", code, began)
+    _say_what_mends(desired, pairs, choose.typed(where, made.environment, part))
     return Outcome(Statuses(rows, unmanaged), code, files)
+
+
+def _say_what_mends(desired: Desired, pairs: Sequence[tuple[Change, Observed]], typed: str) -> None:
+    """Say, for each kind of trouble, which command is to be typed; the most urgent first."""
+    from reconciler.render.status import Wrong, mending, wrong_with
+
+    for what in Wrong:
+        troubled = [pair for pair in pairs if wrong_with(pair[0]) is what]
+        if not troubled:
+            continue
+        kept = any(can_be_kept(seen, change) for change, seen in troubled)
+        changes = [change for change, _ in troubled]
+        options = typed if len(changes) > 1 else desired.environment.options
+        say(f"{len(changes):,} {what}: {mending(what, options, changes, kept=kept)}")
 
 
 def verify(where: Where, part: Part) -> Outcome:
@@ -196,15 +220,23 @@ def drift(where: Where, part: Part, how: Drifting) -> Outcome:
         made = accept(where.services, desired, report, by_address, how)
         return replace(made, exit_code=code if unreadable else made.exit_code, files=files)
     if drifted:
-        command = choose.typed(where, desired.environment.name, part)
-        heals = any(c.drift is not None and c.action in TO_DO for c in report.changes)
-        fields = [field for c in report.changes if c.drift is not None for field in c.drift.fields]
-        undo = f"undo it: reconciler apply {command}" if heals else ""
-        keep = f"keep it: reconciler drift {command} --accept"
-        if not any(field.after for field in fields):  # every one is gone
-            keep = "keep it: declare `state: absent` below spec"
-        say("; ".join(filter(None, (undo, keep))))
+        _say_ways_out(report, observed, choose.typed(where, desired.environment.name, part))
     return Outcome(report, code, files, has_changes=drifted)
+
+
+def _say_ways_out(drifted: Plan, observed: Iterable[Observed], typed: str) -> None:
+    """Say how what drifted is undone, and how it is kept, as far as there is a way."""
+    changes = {c.address: c for c in drifted.changes if c.drift is not None}
+    seen = (o for o in observed if str(o.binding.address) in changes)
+    ways = []
+    if any(change.action in TO_DO for change in changes.values()):
+        ways.append(f"undo it: reconciler apply {typed}")
+    if any(can_be_kept(o, changes[str(o.binding.address)]) for o in seen):
+        ways.append(f"keep it: reconciler drift {typed} --accept")
+    elif not any(f.after for c in changes.values() if c.drift for f in c.drift.fields):
+        ways.append("keep it: declare `state: absent` below spec")  # every one is gone
+    if ways:
+        say("; ".join(ways))
 
 
 def _seen(

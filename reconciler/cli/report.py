@@ -17,7 +17,7 @@ from reconciler.console import redacted
 from reconciler.engine.history import histories
 from reconciler.engine.world import timestamp
 from reconciler.errors import ConfigurationError, redact
-from reconciler.model import Desired, History, Observed, Plan, Reason, Report
+from reconciler.model import Desired, History, Observed, Plan, Reason, Report, can_be_kept
 from reconciler.outcome import File, Outcome
 from reconciler.render import words
 from reconciler.render.cells import counted
@@ -70,6 +70,7 @@ def endpoints(
                 history=history,
                 model=binding.version.model,
                 arguments=", ".join(f"{k}={v}" for k, v in binding.version.arguments),
+                keeps=can_be_kept(seen, change),
                 bounds=tuple((r, gates.bound(r, seen.live_metrics)) for r in binding.accept),
             )
         )

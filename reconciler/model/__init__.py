@@ -24,11 +24,13 @@ from reconciler.model.drift import (
     OWNER,
     SETTINGS,
     UNSHOWN,
+    can_be_kept,
     cause_of,
     caused_since,
     drifted,
     last_deed,
     owned_settings,
+    sayable,
     settings_diffs,
     settings_to_keep,
 )

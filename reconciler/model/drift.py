@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.desired import Binding
     from reconciler.model.observed import Live, Observed
-    from reconciler.model.plan import Plan
+    from reconciler.model.plan import Change, Plan
     from reconciler.model.records import Record
 
 SETTINGS = "settings."  # how the names of a binding's own settings begin
@@ -67,6 +67,21 @@ def last_deed(observed: Observed) -> str:
         return ""
     last = record.history[-1] if record.history else None
     return f"{last.at} {last.run}" if last is not None else record.at
+
+
+def sayable(observed: Observed, field: FieldDiff) -> bool:
+    """Whether git can say the live value of a field that drifted: a version that is known here, or
+    a setting that it declares."""
+    if field.path == "model":
+        return field.after is not None and bool(observed.live_version)
+    declared = {f"{SETTINGS}{name}" for name, _ in observed.binding.settings}
+    return field.path in declared and field.after not in (None, UNSHOWN)
+
+
+def can_be_kept(observed: Observed, change: Change) -> bool:
+    """Whether git can say any of what drifted."""
+    fields = change.drift.fields if change.drift is not None else ()
+    return any(sayable(observed, field) for field in fields)
 
 
 def _left_alone(observed: Observed) -> Iterator[FieldDiff]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from shlex import quote
 
 from reconciler.model import (
     Action,
@@ -55,6 +56,22 @@ def wrong_with(change: Change) -> Wrong | None:
         return None
     by_action = {Action.BLOCK: Wrong.REFUSED, Action.WAIT: Wrong.WAITING}
     return by_action.get(change.action, Wrong.TO_APPLY)
+
+
+def mending(what: Wrong, options: str, changes: Sequence[Change], *, kept: bool) -> str:
+    """The command that mends endpoints with one trouble, or shows what to mend; a single one is
+    named. `options` lead to them, and `kept` says that what drifted can be written into the YAML.
+    """
+    first, *more = changes
+    target = "" if more else f" -t {quote(first.name)}"
+    if what is Wrong.UNREADABLE:
+        return f"reconciler doctor {options}{target}"
+    if what is Wrong.FAILED and first.action is Action.BLOCK:
+        return f"reconciler explain {quote(first.name)} {options}"
+    if what is Wrong.DRIFTED and all(change.code == Reason.PAUSED for change in changes):
+        return f"reconciler drift {options}{target}{' --accept' if kept else ''}"
+    verb = "plan" if what is Wrong.REFUSED else "apply"
+    return f"reconciler {verb} {options}{target}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from reconciler.model import (
     PROOFS,
-    Action,
     Change,
     Event,
     EventKind,
@@ -22,7 +21,7 @@ from reconciler.model import (
     Report,
     Rule,
 )
-from reconciler.render.status import StatusRow, Sync, Wrong, gist_of, urgency
+from reconciler.render.status import StatusRow, Sync, Wrong, gist_of, mending, urgency
 
 _FIGURES = re.compile(r"\d[\d.,:]*")  # by which alone the reasons of a fleet's members may differ
 MOST_REASONS = 3  # of one kind of trouble; the others are counted
@@ -35,6 +34,8 @@ MOST_VERSIONS = 40  # of one model, the newest
 class Endpoint:
     """One binding: its row, its change, its history, and what its gates ask for now.
 
+    `keeps` says that what drifted can be written into the YAML.
+
     `model` and `arguments` say which model it serves; `bounds` pairs a rule with the value that its
     metric must reach, None where there is none.
     """
@@ -45,6 +46,7 @@ class Endpoint:
     model: str
     arguments: str = ""
     bounds: tuple[tuple[Rule, float | None], ...] = ()
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,28 +106,14 @@ def alarms(options: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
                 others = "; at the others likewise, with their own figures"
                 why = gist_of(first) if alike else f"{first.message}{others}"
             names = tuple(endpoint.row.name for endpoint in group)
-            command, keep = _command(what, options, group), ""
-            fields = [f for e in group if e.change.drift is not None for f in e.change.drift.fields]
-            if what is Wrong.DRIFTED and any(field.after for field in fields):  # not all are gone
-                keep = f"reconciler drift {options}{_target(group)} --accept"
-                if all(endpoint.change.code == Reason.PAUSED for endpoint in group):
-                    command, keep = keep, ""  # apply would leave them as they are
+            kept, changes = any(e.keeps for e in group), [endpoint.change for endpoint in group]
+            command, keep = mending(what, options, changes, kept=kept), ""
+            paused = all(change.code == Reason.PAUSED for change in changes)
+            if what is Wrong.DRIFTED and kept and not paused:  # which apply would leave as they are
+                target = f" -t {shlex.quote(names[0])}" if len(names) == 1 else ""
+                keep = f"reconciler drift {options}{target} --accept"
             raised.append(Alarm(what, why, names, command, keep))
     return raised
-
-
-def _command(what: Wrong, options: str, group: Sequence[Endpoint]) -> str:
-    """The command that mends it, or shows what to mend."""
-    if what is Wrong.UNREADABLE:
-        return f"reconciler doctor {options}"
-    if what is Wrong.FAILED and group[0].change.action is Action.BLOCK:
-        return f"reconciler explain {shlex.quote(group[0].row.name)} {options}"
-    verb = "plan" if what is Wrong.REFUSED else "apply"
-    return f"reconciler {verb} {options}{_target(group)}"
-
-
-def _target(group: Sequence[Endpoint]) -> str:
-    return f" -t {shlex.quote(group[0].row.name)}" if len(group) == 1 else ""
 
 
 # --- endpoints -----------------------------------------------------------------------------

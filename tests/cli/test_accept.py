@@ -90,6 +90,7 @@ def test_drift_says_what_mends_it(lab: Lab, command: Command) -> None:
     ran = command("drift", *CANCER)
     undo, keep = (f"reconciler {verb} -e local -t breast-cancer" for verb in ("apply", "drift"))
     assert f"undo it: {undo}; keep it: {keep} --accept" in ran.err
+    assert f"1 drifted: {undo}\n" in command("status").err
     assert command("apply", "--yes", *CANCER).code == 0
     assert "undo it" not in command("drift", *CANCER).err
 
@@ -124,6 +125,9 @@ def test_what_the_yaml_cannot_say_is_said_and_left(lab: Lab, command: Command) -
     assert foreign is not None
     before = drifted(lab, command)
     swap_by_hand(lab, foreign)
+    asked = command("drift", *CANCER)
+    assert "undo it: reconciler apply -e local" in asked.err
+    assert "keep it" not in asked.err
     ran = command("drift", *CANCER, "--accept")
     assert (ran.code, ran.out) == (errors.PARTIAL, "")
     assert "breast-cancer: model cannot be accepted: no version that is known here" in ran.err

@@ -78,7 +78,12 @@ def endpoint(
     live = Live(health, ref(model, one.before))  # type: ignore[arg-type]
     told = history(name, model, float(len(name)))
     return Endpoint(
-        status_row(one, live, live.health), one, told, model, bounds=((AUC, 0.9), (NO_WORSE, 0.915))
+        status_row(one, live, live.health),
+        one,
+        told,
+        model,
+        bounds=((AUC, 0.9), (NO_WORSE, 0.915)),
+        keeps=True,
     )
 
 

@@ -18,10 +18,8 @@ from reconciler.errors import redact
 from reconciler.model import (
     Action,
     Cause,
-    Drift,
     Event,
     EventKind,
-    FieldDiff,
     History,
     Reason,
     RuleKind,
@@ -233,12 +231,9 @@ def test_drift_can_be_mended_or_kept() -> None:
     assert "or, to keep what serves: reconciler drift" in tree(page_html(cases.FEW)).said
 
 
-def test_an_endpoint_that_is_gone_has_nothing_to_keep() -> None:
-    gone = tuple(
-        replace(e, change=replace(e.change, drift=Drift((FieldDiff("model", "1", None),), "")))
-        for e in cases.FEW.endpoints
-    )
-    drifted, *_ = (alarm for alarm in alarms("-e prod", gone))
+def test_what_no_file_can_say_is_not_to_be_kept() -> None:
+    by_hand = tuple(replace(endpoint, keeps=False) for endpoint in cases.FEW.endpoints)
+    drifted, *_ = (alarm for alarm in alarms("-e prod", by_hand))
     assert drifted.what is Wrong.DRIFTED
     assert drifted.keep == ""
 
