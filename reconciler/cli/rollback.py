@@ -21,12 +21,13 @@ from reconciler.engine.explanation import comparison, explanation
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe
 from reconciler.engine.world import timestamp
+from reconciler.model import drifted
 from reconciler.outcome import Outcome
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Where, Writing
     from reconciler.cli.session import Session
-    from reconciler.model import Binding, History, Observed, Report
+    from reconciler.model import History, Observed, Report
 
 
 @dataclass(frozen=True)
@@ -161,16 +162,20 @@ def history(where: Where, name: str) -> Outcome:
 
 def explain(where: Where, name: str, versions: Sequence[str]) -> Outcome:
     """`explain`: why a binding serves what it serves, or how two of its versions differ."""
-    past, binding = _remembered(where, name)
-    answer = comparison(past, *versions) if versions else explanation(past, binding)
-    return Outcome(answer, errors.ERROR if past.unread else errors.SUCCESS)
+    past, seen = _remembered(where, name)
+    code = errors.ERROR if past.unread else errors.SUCCESS
+    if versions:
+        return Outcome(comparison(past, *versions), code)
+    return Outcome(replace(explanation(past, seen.binding), drift=drifted(seen)), code)
 
 
-def _remembered(where: Where, name: str) -> tuple[History, Binding]:
+def _remembered(where: Where, name: str) -> tuple[History, Observed]:
+    """The history of a binding, and how its endpoint is now."""
     desired = choose.desired(where)
     (binding,) = named(desired, [name])
     session.introduce(desired.environment)
     with session.opened(desired, None) as opened:
         past = history_of(opened.world, binding)
+        (seen,) = opened.recalled((observe(opened.world, binding),))
     commits = (*(e.commit for e in past.events), *(version.commit for version in past.versions))
-    return replace(past, commits=git.subjects(where.services, commits)), binding
+    return replace(past, commits=git.subjects(where.services, commits)), seen

@@ -167,7 +167,7 @@ class Session:
         with self.stop.only_reading():
             observed, lost = survey(self.world, desired.bindings, self.width, declared)
         mine = tuple(e for e in lost.found if in_shard(e.address, desired.shard))
-        seen = self._recalled(observed)
+        seen = self.recalled(observed)
         new = [o for o in seen if o.live.served != o.artifact.ref]
         with self.stop.only_reading():
             first, due = behind(self.world, new, self.desired)
@@ -176,7 +176,7 @@ class Session:
         waits = Waits({**first, **there}, due, awaited)
         return Seen(seen, replace(lost, found=mine), waits)
 
-    def _recalled(self, observed: tuple[Observed, ...]) -> tuple[Observed, ...]:
+    def recalled(self, observed: tuple[Observed, ...]) -> tuple[Observed, ...]:
         """The observed state with the first sightings of what drifted, where they can be read."""
         try:
             with self.stop.only_reading():

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.model.observed import Health, HealthCode
 from reconciler.model.places import NOWHERE, Source
-from reconciler.model.plan import FieldDiff, Plan
+from reconciler.model.plan import Drift, FieldDiff, Plan
 from reconciler.model.records import Event, Score
 from reconciler.model.versions import Judgement
 
@@ -115,7 +115,7 @@ class Explanation:
     `made` is the version that serves, None where the store does not know it. `since` brought it in
     and `proof` ended its last proof; None where nobody noted that. `gates` are those that git
     declares now, judged against the version that served before. `before` are the other events.
-    `commits` are as in a history.
+    `commits` are as in a history, and `drift` is what was changed outside git.
     """
 
     name: str
@@ -129,6 +129,7 @@ class Explanation:
     before: tuple[Event, ...] = ()
     unread: str = ""
     commits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,9 @@ def _serves(why: Explanation) -> Iterator[str]:
         yield f"Version {why.live} {since} {why.since.at}: {how}."
     if why.live != why.declared:
         yield f"Git declares {why.declared}."
+    if why.drift is not None:
+        now = "".join(f"; {d.path} is {d.after or 'gone'} now" for d in why.drift.fields)
+        yield f"It {why.drift}{now}."
 
 
 def _made(made: MadeVersion, commits: Mapping[str, str]) -> Iterator[str]:

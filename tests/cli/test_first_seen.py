@@ -52,6 +52,10 @@ def test_only_a_run_that_is_told_to_notes_when_drift_was_first_seen(
     fits(status, "status")
     (row,) = status["bindings"]
     assert (row["drifted"], row["drift"]) == (True, noted)
+    why = json.loads(command("explain", "breast-cancer", "-o", "json").out)
+    fits(why, "explanation")
+    assert why["drift"] == noted
+    assert "model is 2026-10 now" in " ".join(command("explain", "breast-cancer").out.split())
     day = f"drift first seen on {noted['seen_at'][:10]}"
     for told in (command("plan", *CANCER), command("status", *CANCER), command("drift", *CANCER)):
         assert day in " ".join(told.out.split())
