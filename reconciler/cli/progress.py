@@ -37,6 +37,8 @@ GAP = 2
 NAME = 24  # cells that a name keeps where a detail needs the others
 FEWEST = 3  # endpoints that an estimate rests on
 NAMED = 8  # bindings that one heartbeat line names
+TOLD = 3  # bindings of which one heartbeat line says how far each is
+DETAIL = 120  # cells of that
 
 
 @dataclass
@@ -201,11 +203,14 @@ class HeartbeatProgress(_Progress):
                 self._say(f"{of_all}still under way: {self._under_way(now)}")
 
     def _under_way(self, now: float) -> str:
+        every = list(self._active.items())
+        told = len(every) <= TOLD
         names = [
-            f"{name} ({active.phase} {now - active.phase_began:.0f} s)"
-            for name, active in list(self._active.items())[:NAMED]
+            f"{name} ({active.phase} {now - active.phase_began:.0f} s"
+            f"{f': {cut(active.detail, DETAIL)}' if told and active.detail else ''})"
+            for name, active in every[:NAMED]
         ]
-        more = len(self._active) - len(names)
+        more = len(every) - len(names)
         return ", ".join(names) + (f", … and {more} more" if more else "")
 
     def _keep(self, sign: str, color: str, text: str) -> None:  # noqa: ARG002 - a log has none

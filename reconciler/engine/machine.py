@@ -265,7 +265,8 @@ def _claimed(state: State, entry: Entry | None, now: float) -> Turn:
         return again(state)  # the next look says whose it is
     # The visit goes on where the slot is held already: trouble with the start counts on.
     ready = replace(state, claimed=(entry, now), at=At.BEGIN)
-    words = f"for a job slot of {state.task.of.recipe.trainer}"
+    recipe = state.task.of.recipe
+    words = "to be taken in" if recipe.takes else f"for a job slot of {recipe.trainer}"
     return Turn(ready, (Queue(phase="queued", detail=words),))
 
 

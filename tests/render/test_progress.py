@@ -78,13 +78,15 @@ def test_a_heartbeat_comes_at_most_every_thirty_seconds(
     beats: HeartbeatProgress, stream: io.StringIO, clock: Clock
 ) -> None:
     beats.phase("a", "training")
-    for _ in range(100):
+    for second in range(100):
         clock.now += 1
+        if second == 40:
+            beats.phase("a", "training", "it waits for 4 CPU")
         beats.beat()
     assert stream.getvalue().splitlines()[1:] == [
         "still under way: a (training 30 s)",
-        "still under way: a (training 60 s)",
-        "still under way: a (training 90 s)",
+        "still under way: a (training 60 s: it waits for 4 CPU)",
+        "still under way: a (training 90 s: it waits for 4 CPU)",
     ]
 
 
@@ -92,7 +94,7 @@ def test_a_heartbeat_names_the_first_bindings_and_counts_the_others(
     beats: HeartbeatProgress, stream: io.StringIO, clock: Clock
 ) -> None:
     for number in range(20):
-        beats.phase(f"m{number}", "training")
+        beats.phase(f"m{number}", "training", "job rc-1 is running")
     clock.now += 31
     beats.beat()
     last = stream.getvalue().splitlines()[-1]

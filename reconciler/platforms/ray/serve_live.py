@@ -42,6 +42,7 @@ from reconciler.platforms.ray.serve_config import (
 NO_PROXY = "Disabled"  # ray.serve.config.ProxyLocation
 EVERYWHERE = ("", "0.0.0.0", "::")  # hosts of a proxy that is heard on loopback, too
 UNHEALTHY_S = 60.0  # how long Ray may take to replace what it lost (measured: 25 s)
+DIED = "ActorDiedError"  # ray.exceptions
 _MOST_SAID = 300
 _RUNNING = "RUNNING"  # also the state of a replica
 
@@ -170,6 +171,11 @@ def _words(messages: list[str]) -> str:
     """
     texts = [text.strip() for text in (*messages[1:], messages[0]) if text.strip()]
     last = texts[0].splitlines()[-1].strip() if texts else ""
+    if last.startswith(DIED):  # all that Ray says of a process that was killed
+        last = (
+            f"the process of a replica died while it started ({DIED}); if the model did not fit "
+            "into memory, declare resources.memory; the log of the replica may say more"
+        )
     return redact(printable(last))[:_MOST_SAID]
 
 
