@@ -80,7 +80,8 @@ def _what(change: Change) -> str:
     """The action in words; of what is left alone, why it is."""
     match change.action:
         case Action.BLOCK:
-            return "unreadable" if change.code == Reason.UNREADABLE else f"refused: {change.code}"
+            plain = change.code in (Reason.UNREADABLE, Reason.REFUSED)
+            return str(change.code) if plain else f"refused: {change.code}"
         case Action.WAIT:
             return "prove" if change.code == Reason.UNPROVED else f"wait: {change.code}"
         case Action.TRAIN:

@@ -26,6 +26,7 @@ from reconciler.model import (
 )
 from reconciler.render import Look, StatusRow, Sync
 from reconciler.render.status import Wrong
+from reconciler.render.words import what
 
 QUIET = Change("quiet", "WebService", "webServices/g/quiet", Action.NOOP, "in_sync", "")
 WARNED = replace(QUIET, name="warned", address="webServices/g/warned", warnings=("data changed",))
@@ -135,3 +136,9 @@ def test_no_width_cuts_a_destination() -> None:
         text = render.plan_text(plan, Look(width))
         assert max(map(len, text.splitlines())) <= width
         assert url in "".join(text.split())
+
+
+def test_a_refusal_is_called_by_its_reason_where_it_has_one_of_its_own() -> None:
+    said = {"refused": "refused", "gate": "refused: gate", "unreadable": "unreadable"}
+    for code, words in said.items():
+        assert what(replace(QUIET, action=Action.BLOCK, code=code)) == words
