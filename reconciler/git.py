@@ -5,9 +5,12 @@ Nothing here writes to a repository.
 Git is asked as if nobody else were there. Hooks and variables of a hook that calls this program are
 left out, because they speak of the hook's repository; optional locks are not taken, so that a look
 never makes a person's own `git` fail; paths are no patterns, whatever a folder is called; and
-messages are in English, since one of them is recognised. That one is "not a git repository": every
-other failure is an error, for a clone that git refuses to read must not count as a folder without
-history.
+messages are in English, since one of them is recognised. That one is "not a git repository (or any
+of the parent directories)": every other failure is an error, for a clone that git refuses to read
+must not count as a folder without history.
+
+`git status` is not asked alone, for people can tell it what not to see. A file that is marked as
+assumed unchanged, or to be skipped in the working tree, is compared with the index by its content.
 """
 
 from __future__ import annotations
@@ -23,7 +26,16 @@ from pathlib import Path, PurePosixPath
 from reconciler.errors import ConfigurationError
 
 # Set in git hooks, and then about the hook's repository, which need not be the one of the folder.
-_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+_OF_A_HOOK = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+    *("GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS"),
+)
+# Other ways to read paths, which git refuses beside ours.
+_OF_PATHS = ("GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
+# Tags of files that `git status` does not look at: skipped ones, and those assumed unchanged.
+_MARKED = ("S ", "s ", "h ")
+_AT_ONCE = 500  # so many names fit into one command
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LONGEST_S = 300.0
 _MOST_LINES = 5  # of what git says when it fails; the command that helps is often the last
@@ -63,22 +75,26 @@ def checkout(services: Path) -> Checkout | None:
             commit = rest.removeprefix("branch.oid ")
         elif kind in ("1", "u"):
             changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
-    unseen, new = _beside(services)
-    return Checkout(commit, (*changed, *unseen, *new), unseen)
+    unseen, others = _beside(services)
+    return Checkout(commit, (*changed, *unseen, *others), unseen)
 
 
 def _beside(services: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The files of the desired state that git tracks and left out, and those that it does not know.
+    """The files of the desired state that git tracks and left out; and others of which `git status`
+    does not tell: that it does not know, or was told not to look at, and that were changed.
 
     Left out are the files that a sparse checkout does not name, and submodules not yet fetched.
     """
-    listing = ("ls-files", "--cached", "--others", "--stage", "-t", "-z", "--", ".")
-    unseen, new = list[str](), list[str]()
+    listing = ("ls-files", "--cached", "--others", "--stage", "-v", "-z", "--", ".")
+    unseen, others, marked = list[str](), list[str](), dict[str, str]()
     for entry in os.fsdecode(good(run(services, *listing))).split("\0"):
         head, _, name = entry.partition("\t")
         if head.startswith("? "):
-            names, name = new, entry.removeprefix("? ")
-        elif head.startswith("S ") and not os.path.lexists(services / name):
+            names, name = others, entry.removeprefix("? ")
+        elif head.startswith(_MARKED):
+            if os.path.lexists(services / name):
+                marked[name] = head.split(" ")[2]
+                continue
             names = unseen
         elif head.startswith("H 160000 ") and not (services / name / ".git").exists():
             names, name = unseen, f"{name}/"
@@ -86,7 +102,17 @@ def _beside(services: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             continue
         if _counts(services, name):
             names.append(str(services / name))
-    return tuple(unseen), tuple(new)
+    others += [str(services / name) for name in _edited(services, marked)]
+    return tuple(unseen), tuple(others)
+
+
+def _edited(services: Path, marked: Mapping[str, str]) -> list[str]:
+    """The names whose files are no longer the blobs that the index has for them."""
+    names, edited = [name for name in marked if _counts(services, name)], list[str]()
+    for some in (names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)):
+        blobs = good(run(services, "hash-object", "--", *some)).decode().split()
+        edited += [name for name, blob in zip(some, blobs, strict=True) if marked[name] != blob]
+    return edited
 
 
 def top(folder: Path) -> Path | None:
@@ -138,8 +164,9 @@ def _counts(services: Path, name: str) -> bool:
 
 
 def outside(done: subprocess.CompletedProcess[bytes]) -> bool:
-    """Whether git says that the folder is in no repository."""
-    return done.returncode != 0 and b"not a git repository" in done.stderr
+    """Whether git says that the folder is in no repository; of one that is there and leads to
+    nothing, such as a worktree whose clone was moved, it says which, and that is an error."""
+    return done.returncode != 0 and b"not a git repository (or any " in done.stderr
 
 
 def run(
@@ -148,7 +175,8 @@ def run(
     """The answer of git; paths among the arguments stand for themselves and are no patterns, unless
     `environ` says otherwise.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED}
+    left_out = (*_OF_A_HOOK, *_OF_PATHS)
+    inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     alone = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
     command = ["git", "-c", f"core.hooksPath={os.devnull}", *arguments]
     try:

@@ -40,7 +40,8 @@ def since(services: Path, desired: Desired, ref: str) -> frozenset[str]:
 
     repository = _repository(services)
     commit = _commit(repository, ref)
-    changed = _changed(repository, commit)
+    here = git.checkout(services)
+    changed = _changed(repository, commit) or len(here.uncommitted if here else ())
     if changed:
         name = desired.environment.name
         before = _before(repository, commit, f"{ref}:{repository.below}", name)

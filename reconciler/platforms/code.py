@@ -35,7 +35,7 @@ def digest_of(folder: Path, names: Sequence[str] = ()) -> str:
             kind, content = "link", os.fsencode(path.readlink())
         else:
             kind, content = "run" if os.access(path, os.X_OK) else "file", _content(path)
-        digest.update(f"{kind} {len(content)} {name}\0".encode() + content)
+        digest.update(os.fsencode(f"{kind} {len(content)} {name}\0") + content)
     return digest.hexdigest()
 
 
@@ -67,7 +67,7 @@ def copy_to(folder: Path, place: Path) -> str:
 
 def files_of(folder: Path) -> list[str]:
     """The names of the files below the folder, sorted; ConfigurationError where there are none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for some names
         raise ConfigurationError(f"there is no folder {folder}; correct the path of the code")
     found = _tracked(folder)
     if found is None:
@@ -99,12 +99,19 @@ def _tracked(folder: Path) -> list[str] | None:
     """
     if shutil.which("git") is None:
         return None
-    done = git.run(folder, "ls-files", "-z", "--cached", "--", ".")
-    return None if git.outside(done) else os.fsdecode(git.good(done)).split("\0")[:-1]
+    done = git.run(folder, "ls-files", "-z", "--cached", "--recurse-submodules", "--", ".")
+    try:
+        return None if git.outside(done) else os.fsdecode(git.good(done)).split("\0")[:-1]
+    except ConfigurationError as exc:  # told as one problem, on one line
+        raise ConfigurationError(exc.message.replace("\n", "; ")) from exc
 
 
 def _content(path: Path) -> bytes:
     """The bytes of a tracked file; ConfigurationError where it is gone or not readable."""
+    if path.is_dir():
+        raise ConfigurationError(
+            f"{path} is a submodule that is not fetched; fetch it (git submodule update --init)"
+        )
     try:
         return path.read_bytes()
     except OSError as exc:

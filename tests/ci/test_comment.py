@@ -340,6 +340,8 @@ def test_the_commit_is_that_of_the_repository_around_the_services(
         monkeypatch.chdir(folder)
         assert commit_of(clones) == inner
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path / ".git" / "objects"))
+    monkeypatch.setenv("GIT_ICASE_PATHSPECS", "1")  # git takes no other way to read paths beside
     assert commit_of(clones) == inner
     (tmp_path / "event.json").write_text(json.dumps({"pull_request": PULL}))
     job = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": f"{tmp_path}/event.json"}
@@ -373,6 +375,17 @@ def test_what_is_not_committed_below_the_services_is_of_no_commit(
     found = committed(Desired(ENVIRONMENT, ()), clones, {"GITHUB_SHA": MERGE})
     assert found.commit == ("" if counts else head)
     assert [each.endswith(name) for each in found.uncommitted] == [True] * counts
+
+
+@pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+def test_a_file_that_git_was_told_not_to_look_at_is_compared(clones: Path, mark: str) -> None:
+    """`git status` calls it clean whatever is in it."""
+    head = git(clones, "rev-parse", "HEAD")
+    git(clones / "local", "update-index", mark, "a.yaml")
+    assert commit_of(clones) == head
+    (clones / "local" / "a.yaml").write_text("a: 2\n")
+    found = committed(Desired(ENVIRONMENT, ()), clones, {})
+    assert (found.commit, found.uncommitted) == ("", (str(clones / "local" / "a.yaml"),))
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["another repository", "a submodule"])

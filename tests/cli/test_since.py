@@ -172,6 +172,13 @@ def test_the_repository_is_left_as_it_was() -> None:
     assert git("status", "--porcelain") == status
 
 
+def test_a_change_that_git_was_told_not_to_look_at_counts() -> None:
+    git("update-index", "--assume-unchanged", str(CHURN))
+    edit(CHURN, "2026-10", "2026-11")
+    assert git("status", "--porcelain") == ""
+    assert names() == {"churn"}
+
+
 def test_a_hook_of_another_repository_does_not_lead_astray(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

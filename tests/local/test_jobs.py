@@ -421,6 +421,36 @@ def test_where_git_cannot_tell_what_it_tracks_there_is_no_digest(
         digest_of(code)
 
 
+def test_a_worktree_whose_clone_is_gone_is_no_folder_without_git(code: Path) -> None:
+    (code / ".git").write_text("gitdir: /nowhere\n")
+    with pytest.raises(ConfigurationError, match="git: fatal: not a git repository: /nowhere"):
+        digest_of(code)
+
+
+def test_the_files_of_a_submodule_count_once_it_is_fetched(world: World, code: Path) -> None:
+    library = world.root / "library"
+    library.mkdir()
+    (library / "lib.py").write_text("x = 1")
+    for folder in (library, code):
+        git(folder, "init", "-q")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "First")
+    git(code, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "lib")
+    before = digest_of(code)
+    (code / "lib" / "lib.py").write_text("x = 2")
+    assert digest_of(code) != before
+    git(code, "commit", "-qm", "Second")
+    git(world.root, "clone", "-q", str(code), "other")
+    with pytest.raises(ConfigurationError, match="lib is a submodule that is not fetched; fetch"):
+        digest_of(world.root / "other")
+
+
+def test_a_name_that_is_no_text_counts_as_it_is(code: Path) -> None:
+    before = digest_of(code)
+    Path(os.fsdecode(os.fsencode(code) + b"/_\xe9.py")).write_text("x")
+    assert digest_of(code) != before
+
+
 def test_without_git_the_digest_is_of_every_file_that_is_not_hidden(
     code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
