@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def approval(path: Path | None, expect: str | None, *, yes: bool, force: str) ->
     """The approval that a command line gives; of a folder, every plan in it."""
     if expect is not None:  # copied from a comment it may hold the invisible space of Markdown
         expect = expect.replace("\u200b", "").strip()
-    if path is None or not path.is_dir():
+    if path is None or not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for some names
         plan = read_plan(path) if path else None
         return Approval(expect, plan, yes=yes, force=force)
     merged = tuple(read_plan(file) for file in sorted(path.glob("*.json")))

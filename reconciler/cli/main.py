@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ from reconciler.outcome import Outcome
 _MADE_BEFORE_CYCLES = 100_000
 # However `-o json` may be written: a program reads stdout then, also where the rest is wrong usage.
 _JSON = re.compile(r"(?:^|\0)(?:-[vy]*o[\0=]?|--output[\0=])json(?:\0|$)")
+
+_REASONS = ("--force", "--reason")  # which say themselves whether they may be empty
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -87,9 +90,24 @@ def _commands() -> Any:
     return typer.main.get_command(app)
 
 
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """TyperException for an empty argument, which is a variable of the shell that is not set: taken
+    for nothing, `--since ""` would be all that there is, and a path the folder that one is in."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = argument.partition("=")
+        if option in _REASONS or before in _REASONS:
+            continue
+        if option.startswith("--") and equals and not value.strip():
+            raise typer.BadParameter(f"{option} is empty; leave it out, or set it")
+        if not argument.strip():
+            where = f"the argument after {before}" if before else "the first argument"
+            raise typer.BadParameter(f"{where} is empty; leave it out, or set it")
+
+
 def _run(arguments: list[str] | None) -> Outcome:
     """The outcome of the command, whatever escapes it."""
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         outcome = _commands()(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # or a reader that went away is met after we can answer for it
     except typer.TyperException as exc:

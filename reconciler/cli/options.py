@@ -57,7 +57,8 @@ def seconds(age: str) -> float:
     """The seconds of `30m`, `12h` or `7d`; wrong usage for anything else."""
     number, unit = age[:-1], {"m": 60.0, "h": 3600.0, "d": 86400.0}.get(age[-1:])
     if unit is None or not (number.isascii() and number.isdecimal() and len(number) < 7):
-        raise typer.BadParameter("an age is a number of minutes, hours or days: 30m, 12h, 7d")
+        why = "an age is a number of minutes, hours or days: 30m, 12h, 7d"
+        raise typer.BadParameter(why, param_hint="--max-age")
     return int(number) * unit
 
 

@@ -171,6 +171,24 @@ def test_wrong_usage_is_exit_64(command: Command, arguments: list[str]) -> None:
     assert command(*arguments).code == errors.USAGE
 
 
+@pytest.mark.parametrize(
+    ("arguments", "which"),
+    [
+        (["plan", "--since", ""], "the argument after --since"),
+        (["plan", "--shard", " "], "the argument after --shard"),
+        (["plan", "--shard="], "--shard"),
+        (["apply", ""], "the argument after apply"),
+        (["", "plan"], "the first argument"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_not_taken_for_all_there_is(
+    lab: Lab, command: Command, arguments: list[str], which: str
+) -> None:
+    ran = command(*arguments)
+    assert (ran.code, ran.out) == (errors.USAGE, "")
+    assert f"{which} is empty; leave it out, or set it\n" in ran.err
+
+
 def test_status_shows_sync_health_and_versions(lab: Lab, command: Command) -> None:
     before = json.loads(command("status", "-o", "json").out)
     assert {row["sync"] for row in before["bindings"]} == {"OutOfSync"}
@@ -305,6 +323,12 @@ def test_a_file_that_is_no_plan_is_refused(
     ran = command("apply", "plan.json")
     assert ran.code == errors.CONFIGURATION
     assert "plan.json: not a plan that `plan --out` wrote" in ran.err
+
+
+def test_a_plan_in_the_place_of_its_file_is_no_bug_of_ours(lab: Lab, command: Command) -> None:
+    ran = command("apply", "{" * 300)
+    assert ran.code == errors.CONFIGURATION
+    assert "cannot be read: File name too long; `reconciler plan --out` writes one" in ran.err
 
 
 def test_an_environment_works_while_another_one_is_wrong_or_empty(
