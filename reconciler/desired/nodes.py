@@ -50,6 +50,8 @@ _CAUSE = re.compile(
 )
 # Booleans of YAML 1.1 that PyYAML reads as text; as keys they are names that people use.
 _BOOLEAN = re.compile("[yYnN]")
+# Written as an escape it can be seen, but no name, path or setting holds it.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _COMMA = re.compile(r",([0-9]+)\s*[,}]")  # what is left of `1,5` behind the number
 _NAMES = {"bool": "a boolean", "timestamp": "a date", "null": "null"}
 _BOOLEANS = {"true": True, "false": False}
@@ -188,7 +190,7 @@ class _Reader:
             return self._alias(event, depth)
         self._grow(mark, 1, depth)
         if _is_bare(event):
-            return _scalar(event)
+            return self._scalar(event)
         if event.tag is not None:
             self._complain(mark, "a tag (!); write the value without it")
         if event.anchor is not None:
@@ -206,13 +208,22 @@ class _Reader:
     def _content(self, event: Any, trail: Trail, depth: int) -> Any:
         """The scalar, mapping or sequence that begins with the event."""
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event)
+            return self._scalar(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(trail, depth + 1)
         items: list[Any] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._value(event, (*trail, len(items)), depth + 1))
         return items
+
+    def _scalar(self, event: Any) -> str | int | bool | Guess:
+        """The value of a scalar, after a complaint about what an escape in it stands for."""
+        if event.style == '"' and (match := _CONTROL.search(event.value)):
+            what = f"the character U+{ord(match[0]):04X} is not allowed; take its escape out"
+            self._complain(event.start_mark, what)
+            self._partial = True
+            return _CONTROL.sub("\ufffd", event.value)
+        return _scalar(event)
 
     def _grow(self, mark: Any, size: int, depth: int) -> None:
         """Count values and depth; what is too large ends the file while it is still small."""
@@ -257,7 +268,7 @@ class _Reader:
         mark = event.start_mark
         if _is_bare(event):
             self._grow(mark, 1, depth)
-            key = event.value if _BOOLEAN.fullmatch(event.value) else _scalar(event)
+            key = event.value if _BOOLEAN.fullmatch(event.value) else self._scalar(event)
         else:
             key = self._value(event, (*trail, "?"), depth)
             self._values.pop((*trail, "?"), None)

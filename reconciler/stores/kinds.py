@@ -60,8 +60,9 @@ KINDS = {
     ),
     "file": StoreKind(
         "reconciler.stores.folder",
-        f"file:///{_PATH}|(?!.*://|[A-Za-z][A-Za-z0-9+.-]+:){_PATH}",
-        "a folder",
+        # What only a shell would read as it is meant is no path.
+        f"file:///{_PATH}|(?!.*://|[A-Za-z][A-Za-z0-9+.-]+:|~[^/]*/|~$|\\$){_PATH}",
+        "a folder, without ~ or $",
     ),
 }
 _FOLDER = "file"  # the kind of a path, which has no scheme

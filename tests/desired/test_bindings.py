@@ -141,7 +141,7 @@ PROBES = [
         "a probe that no system could name",
         "probe.json",
         '"a\\0b"',
-        f'{REQUEST} "a\\x00b": cannot be read: no path to a file',
+        "11:14: the character U+0000 is not allowed; take its escape out",
     ),
     whole(
         "a probe that is not JSON",

@@ -25,7 +25,7 @@ NO_ADDRESS = (
 )
 NO_STORE = (
     "is not a store; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://ACCOUNT/CONTAINER (3 to 24 "
-    "lower-case letters and digits; 3 to 63 of these and single dashes), or a folder"
+    "lower-case letters and digits; 3 to 63 of these and single dashes), or a folder, without ~ or $"
 )
 ENVIRONMENTS = [
     environment(
@@ -99,6 +99,15 @@ ENVIRONMENTS = [
         "az://mlprod/models",
         "az:/mlprod/models",
         f'5:16: spec.store.url: "az:/mlprod/models" {NO_STORE}',
+    ),
+    *(
+        environment(
+            f"a store in {place}, which only a shell reads, is refused",
+            "az://mlprod/models",
+            f"'{place}'",
+            f'5:16: spec.store.url: "{place}" {NO_STORE}',
+        )
+        for place in ("~/models", "~", "$HOME/models")
     ),
     environment(
         "a folder with a key is refused",

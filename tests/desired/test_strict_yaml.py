@@ -28,6 +28,12 @@ YAML = [
         "    name: churn\n    name: other\n",
         '9:5: "name" is in line 8 and again in line 9; keep one',
     ),
+    binding(
+        "a control character behind an escape is refused",
+        NAME,
+        f'{NAME}  labels: {{a: "x\\e[31m", b: "two\\n\\tlines", c: "\\u00fc"}}\n',
+        "5:15: the character U+001B is not allowed; take its escape out",
+    ),
     binding("a tab is a tab", "  name: churn", "\tname: x", "4:1: a tab; indent with spaces"),
     binding(
         "a no-break space is no space",

@@ -246,6 +246,9 @@ def test_links_to_nothing_and_in_circles_are_said(root: Path) -> None:
     first, second = complaints(root)
     assert first.startswith("services/a.yaml: cannot be read")
     assert second == "services/b.yaml: no such file; correct its name, or add it"
+    (root.parent / "c").symlink_to("c")
+    (problem,) = complaints(root.parent / "c")
+    assert problem.startswith("c: not a folder")
 
 
 def test_a_pipe_is_not_waited_for(root: Path) -> None:

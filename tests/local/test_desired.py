@@ -78,6 +78,22 @@ def test_a_version_is_the_same_wherever_its_code_lies(tmp_path: Path) -> None:
             'spec.path: "serving/" is a folder; name a file in it, such as serving/model.json',
         ),
         ("path: serving/", "path: ~/", 'spec.path: "~/churn.json" is taken as it stands; write'),
+        (
+            "path: serving/",
+            f"path: {'x' * 241}/",
+            "spec.path: a part of it is longer than 240 bytes",
+        ),
+        ("path: serving/churn.json", "path: 'churn.json '", 'spec.path: "churn.json " has a blank'),
+        (
+            "path: serving/churn.json",
+            r'path: "a\nb"',
+            r'spec.path: "a\nb" has a blank at an end, or a',
+        ),
+        (
+            "engine: local",
+            f"engine: local\n    code: {'x' * 300}",
+            "spec.training.code: there is no folder",
+        ),
         ("path: serving/", "path: file:///", '"file:///churn.json" is taken as it stands; write'),
         (
             "http://127.0.0.1:8500",

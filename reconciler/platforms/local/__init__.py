@@ -21,6 +21,7 @@ from reconciler.platforms.platform import Block, Connected, Engine, How, Kind, M
 
 NAME = "local"
 _MODULE = f"{__name__}.model_file"
+_MOST_OF_A_PART = 240  # bytes; file systems take 255, and a copy has a pointer beside it
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,14 @@ def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     from reconciler.platforms.commands import problem_of
 
     path = spec.data["path"]
-    if path.endswith("/") or (spec.folder / path).is_dir():
+    if path.endswith("/") or os.path.isdir(spec.folder / path):  # noqa: PTH112 - no name raises
         why = f'"{path}" is a folder; name a file in it, such as {path.rstrip("/")}/model.json'
+        yield spec.problem(why, "path")
+    elif not path.isprintable() or path != path.strip():
+        why = f'"{path}" has a blank at an end, or a character that is not printed; take it out'
+        yield spec.problem(why, "path")
+    elif any(len(part.encode()) > _MOST_OF_A_PART for part in path.split("/")):
+        why = f"a part of it is longer than {_MOST_OF_A_PART} bytes; write a shorter name"
         yield spec.problem(why, "path")
     elif re.match(r"~[^/]*/|~$|\$|.*://", path):
         yield spec.problem(f'"{path}" is taken as it stands; write the path of a file', "path")
