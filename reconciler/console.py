@@ -66,15 +66,20 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        if path.exists() and not path.is_file():
+        if is_stream(path):
             path.write_bytes(data)
         else:
             _replace(path.resolve(), data, mode)  # where a link leads to, not the link
     except BrokenPipeError:
         raise
-    except OSError as exc:
-        why = exc.strerror or str(exc)
+    except (OSError, RuntimeError) as exc:  # what pathlib makes of a link in a circle
+        why = getattr(exc, "strerror", None) or str(exc)
         raise ConfigurationError(f"{path} cannot be written: {why}; choose another path") from exc
+
+
+def is_stream(path: Path) -> bool:
+    """Whether something is there that is no plain file, such as a pipe."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - no name raises
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:

@@ -47,14 +47,21 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
 
     `commented` says that each plan was shown by a comment, so that one without approves nothing.
     """
-    if out.exists() and any(out.iterdir()):
+    try:
+        has_files = out.exists() and any(out.iterdir())
+    except OSError as exc:
+        raise _no_folder(out, exc) from exc
+    if has_files:
         raise ConfigurationError(
             f"{out} is not empty, and the files in it would approve too; empty it"
         )
     with github.opened_on(branch, "--branch") as (door, branch):
         pulls, older = _merged(door, branch)
         plans = list(_plans(door, environment, pulls, commented=commented))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise _no_folder(out, exc) from exc
     for pull, plan, text in plans:
         path = out / f"{pull.number:08}.json"
         write_file(path, text)
@@ -66,6 +73,11 @@ def approved(environment: str, branch: str, out: Path, *, commented: bool) -> Ou
         )
     say(f"{counted(len(plans), 'approved plan')} of {environment}")
     return Outcome()
+
+
+def _no_folder(out: Path, exc: OSError) -> ConfigurationError:
+    why = f"no folder that files can be put into: {exc.strerror}; name an empty one"
+    return ConfigurationError.of_file(out, why)
 
 
 def _merged(door: GitHub, branch: str) -> tuple[list[Pull], bool]:

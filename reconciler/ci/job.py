@@ -115,7 +115,8 @@ def _below(root: Path, path: str) -> str:
     if not path:
         return path
     typed = Path.cwd() / path
-    ways = [(Path(os.path.normpath(typed)), root), (typed.resolve(), root.resolve())]
+    real = Path(os.path.realpath(typed)), Path(os.path.realpath(root))
+    ways = [(Path(os.path.normpath(typed)), root), real]
     for inside, folder in ways:
         if inside.is_relative_to(folder):
             return inside.relative_to(folder).as_posix()

@@ -6,6 +6,8 @@ not valid with it, so a repository is never left worse than it was.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -42,7 +44,7 @@ def init(folder: Path, how: Beginning) -> Outcome:
     first = (sample / "environment.yaml").read_text(encoding="utf-8")
     name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0], _named)
     state = folder / "services" / name
-    begun = (state / "environment.yaml").exists()
+    begun = os.path.exists(state / "environment.yaml")  # noqa: PTH110 - no name raises
     existing = how.existing or (not (begun or how.example) and _run_already())
     in_sample = "Store for models (empty: as in the sample)"
     store = "" if begun else _answer(in_sample, how.store, "", partial(_with_store, first))
@@ -185,7 +187,7 @@ def _of_host(
     from reconciler.ci import workflows
 
     root = repository(folder)
-    if root not in (None, folder.resolve()):
+    if root not in (None, Path(os.path.realpath(folder))):
         raise ConfigurationError(
             f"GitHub reads workflows at the root of a repository only; run init in {root}"
         )
@@ -217,7 +219,9 @@ def _folder_of(store: StoreUrl) -> str:
 
 def _say_next(folder: Path, desired: Desired) -> None:
     """Tell what is still to be done by hand, in the order in which it is needed."""
-    ignored = (folder / ".gitignore").read_text(encoding="utf-8").split()
+    ignored = list[str]()
+    with contextlib.suppress(OSError):  # what is there may be no file
+        ignored = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").split()
     if missing := [name for name in IGNORED if name not in ignored]:
         say(f"add to {folder / '.gitignore'}: {' '.join(missing)}")
     if names := compose.secret_variables(desired):

@@ -71,7 +71,8 @@ def _schemas(services: Path) -> Iterator[Check]:
     for path in filter(Path.is_file, sorted(services.rglob("*.y*ml"))):
         first = path.open(encoding="utf-8", errors="replace").readline(4096)
         if (named_schema := compose.SCHEMA_LINE.match(first)) and "://" not in named_schema[1]:
-            named.setdefault((path.parent / named_schema[1]).resolve(), Source(str(path), 1, 1))
+            place = Path(os.path.realpath(path.parent / named_schema[1]))
+            named.setdefault(place, Source(str(path), 1, 1))
     for schema, source in named.items():
         fix = f"reconciler schema --out {os.path.relpath(schema)}"
         if not schema.is_file():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -161,5 +162,5 @@ class Made:
 
 def repository(folder: Path) -> Path | None:
     """The root of the repository that holds a folder, None where there is none."""
-    here = folder.resolve()
+    here = Path(os.path.realpath(folder))
     return next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), None)

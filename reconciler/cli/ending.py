@@ -27,7 +27,7 @@ from reconciler import __version__, errors
 from reconciler.cli.failures import failed
 from reconciler.cli.notify import INTERRUPTED, notify, notify_within, of_interrupted, of_run
 from reconciler.cli.stopping import ending_signals
-from reconciler.console import check_reader, say, write_file
+from reconciler.console import check_reader, is_stream, say, write_file
 from reconciler.engine.world import timestamp
 from reconciler.errors import ReconcilerError, redact
 from reconciler.model import TOUCHED, Action, Failure, Reached, Report
@@ -81,7 +81,7 @@ def reported(
     check_reader()
     path, began_s = writing.report, time.time()
     ending, began = Ending(command), timestamp(began_s)
-    if path is not None and (path.is_file() or not path.exists()):
+    if path is not None and not is_stream(path):
         write_file(path, _document(Ending(command, error="the run has not ended"), began))
     if page.events is not None:
         page.events.tell("begin", command=command, version=__version__)

@@ -8,6 +8,7 @@ not heard is not known, and the plan says so.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,7 +89,7 @@ def read(path: Path, desired: Desired, now: float, max_age_s: float) -> Taken | 
     ConfigurationError for a damaged one and for that of another place; StalePlanError for one that
     is too old.
     """
-    document = read_document(path) if path.is_file() else None
+    document = read_document(path) if os.path.isfile(path) else None  # noqa: PTH113 - no name raises
     if not isinstance(document, dict) or not str(document.get("schema", "")).startswith(FAMILY):
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ class JsonFiles:
     """
 
     def __init__(self, root: Path, budget: Budget) -> None:
-        self._root, self._inside = root, root.resolve()
+        self._root, self._inside = root, Path(os.path.realpath(root))
         self._budget = budget
         self._made: dict[tuple[PurePosixPath, Maker], Any] = {}
         self._texts: dict[str, str] = {}

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -68,7 +69,7 @@ class Generators:
         self._root = root
         self._budget = budget
         self._rules = rules
-        self._inside = root.resolve()
+        self._inside = Path(os.path.realpath(root))
         self._texts = dict(texts)
 
     def expand(

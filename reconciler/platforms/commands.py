@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from reconciler.errors import ConfigurationError, Problem, remember_secret
 from reconciler.platforms.code import digest_of
@@ -27,8 +28,8 @@ def how_of(training: Block, **settings: str) -> How:
     if "code" not in training.data:
         return How(settings=command)
     named = training.data["code"]
-    folder = (training.folder / named).resolve()
-    if not folder.is_relative_to(training.root.resolve()):
+    folder = Path(os.path.realpath(training.folder / named))
+    if not folder.is_relative_to(os.path.realpath(training.root)):
         why = f'"{named}" is not below {training.root}; keep code beside its model'
         raise ConfigurationError([training.problem(why, "code")])
     try:

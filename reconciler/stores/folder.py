@@ -79,7 +79,7 @@ class FolderStore(Signs, Store):
     lists_contents, lists_fingerprints = True, False
 
     def __init__(self, root: Path, halted: Callable[[], str] = str) -> None:
-        self.root = root.resolve()
+        self.root = Path(os.path.realpath(root))  # which no link in a circle stops
         self._halted = halted
         self._digests: dict[tuple[int, ...], str] = {}
         self._tidy = False

@@ -391,6 +391,13 @@ def test_a_folder_with_something_in_it_is_not_added_to(github: StandIn, command:
     assert "approved is not empty, and the files in it would approve too" in ran.err
 
 
+def test_a_file_in_the_place_of_the_folder_is_said(github: StandIn, command: Command) -> None:
+    Path("approved").write_text("")
+    ran = approved(command)
+    assert (ran.code, github.asked) == (errors.CONFIGURATION, [])
+    assert "approved: no folder that files can be put into: Not a directory; name" in ran.err
+
+
 # --- applied from a folder -----------------------------------------------------------------------
 
 

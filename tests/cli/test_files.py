@@ -37,3 +37,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
         write_file(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("name", ["circle", "x" * 300])
+def test_a_path_that_leads_nowhere_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ConfigurationError, match=r"cannot be written: .*; choose another path"):
+        write_file(tmp_path / name, "new")
+    assert [file.name for file in tmp_path.iterdir()] == ["circle"]

@@ -129,6 +129,13 @@ def test_what_exists_is_left_and_said(command: Command) -> None:
     assert "add to .gitignore: report.json report.html snapshot.json\n" in ran.err
 
 
+def test_a_list_of_ignored_files_that_nobody_reads_is_left_too(command: Command) -> None:
+    Path(".gitignore").write_text("plan.json\n", encoding="utf-16")  # as a shell of Windows does
+    ran = command("init", "--platform", "local")
+    assert ran.code == errors.SUCCESS
+    assert "add to .gitignore: plan.json report.json report.html snapshot.json\n" in ran.err
+
+
 def test_nothing_is_left_where_the_whole_would_not_be_valid(command: Command) -> None:
     command("init", "--platform", "local")
     Path("services/home").rename("services/theirs")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.errors import RefusedError
+from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.platforms.code import digest_of
 from reconciler.platforms.ray import package
 from reconciler.platforms.ray.package import RUNNER, is_ignored, packed
@@ -55,6 +55,15 @@ def test_files_that_no_job_needs_stay_behind(home: Home) -> None:
         (home.code / name).write_text("x")
     (home.code / ".rayignore").write_text("# none of these\n/tests/\n*.md\n!keep.md\n")
     assert names_in(home) == [".rayignore", "notes/keep.md", RUNNER, "train.py"]
+
+
+def test_a_list_of_ignored_files_is_read_as_windows_saves_it(home: Home) -> None:
+    (home.code / "notes.md").write_text("x")
+    (home.code / ".rayignore").write_bytes(b"\xef\xbb\xbf*.md\r\n")
+    assert "notes.md" not in names_in(home)
+    (home.code / ".rayignore").write_text("*.md\n", encoding="utf-16")
+    with pytest.raises(ConfigurationError, match=r"\.rayignore is not UTF-8; save it as UTF-8"):
+        names_in(home)
 
 
 @pytest.mark.parametrize(

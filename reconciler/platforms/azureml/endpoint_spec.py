@@ -7,11 +7,13 @@ its name: another value is another deployment, which is staged and proved like a
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ConfigurationError, Problem
@@ -239,4 +241,4 @@ def problems_of(block: Block, _: date | None) -> Iterator[Problem]:
 
 
 def _folder(block: Block) -> Any:
-    return (block.folder / block.data["code"]).resolve()
+    return Path(os.path.realpath(block.folder / block.data["code"]))

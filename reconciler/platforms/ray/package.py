@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reconciler.errors import RefusedError, UnreadableError
+from reconciler.errors import ConfigurationError, RefusedError, UnreadableError
 from reconciler.platforms.code import digest_of, files_of
 from reconciler.platforms.ray import builder, runner
 from reconciler.platforms.ray.client import Client
@@ -98,7 +98,10 @@ def package_of(folder: Path | None, beside: Mapping[str, Path]) -> Package:
 
 def _wanted(folder: Path) -> list[str]:
     own = folder / IGNORE_FILE
-    lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
+    try:
+        lines = own.read_text(encoding="utf-8-sig").splitlines() if own.is_file() else []
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(f"{own} is not UTF-8; save it as UTF-8") from exc
     patterns = [*IGNORED, *(line.strip() for line in lines if line.strip()[:1] not in ("", "#"))]
     return [name for name in files_of(folder) if not is_ignored(name, patterns)]
 
@@ -132,8 +135,8 @@ def _fits(name: str, pattern: str) -> bool:
 
 def _inside(folder: Path, name: str) -> Path:
     """The file itself; RefusedError for a link that leads out of the folder, or to a folder."""
-    path, real = folder / name, (folder / name).resolve()
-    if not real.is_relative_to(folder.resolve()):
+    path, real = folder / name, Path(os.path.realpath(folder / name))
+    if not real.is_relative_to(os.path.realpath(folder)):
         raise RefusedError(
             f"{path} is a link that leads out of the code, where no node could follow it; copy the "
             "file, or name it in .rayignore"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import lru_cache
@@ -160,4 +161,4 @@ def _digest_of(folder: Path, built: bool, _: object) -> str:
 
 def _folder(block: Block) -> Path:
     code: str = block.data["code"]
-    return (block.folder / code).resolve()
+    return Path(os.path.realpath(block.folder / code))
