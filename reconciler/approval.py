@@ -199,7 +199,9 @@ def uncovered(fresh: Plan, approved: Plan) -> dict[str, str]:
 
 def covers(approved: Change, now: Change) -> bool:
     """Whether `now` is the approved work, at the same or a later stage, from the same beginning."""
-    same_end = (now.after_ref, now.key) == (approved.after_ref, approved.key)
+    # The version in words, too: it is what people read in a plan file.
+    wanted = now.after, now.after_ref, now.key
+    same_end = wanted == (approved.after, approved.after_ref, approved.key)
     to_the_end = same_end or now.code == Reason.ROLL_BACK
     return (
         now.action in _stages(approved)

@@ -49,6 +49,14 @@ def other_model(plan: Plan) -> Plan:
     return replace(plan, changes=(replace(change, after_ref="https://a.b/models/other"),))
 
 
+def reads_otherwise(plan: Plan) -> Plan:
+    """As a hand could make it read, without another digest."""
+    (change,) = plan.changes
+    edited = replace(plan, changes=(replace(change, after="9"),))
+    assert edited.digest == plan.digest
+    return edited
+
+
 @pytest.mark.parametrize(
     "approval",
     [
@@ -75,6 +83,7 @@ def test_a_digest_that_was_copied_from_a_comment_approves() -> None:
     [
         Approval(expect="0" * 12, yes=True),
         Approval(plan=other_model(FRESH), yes=True),
+        Approval(plan=reads_otherwise(FRESH), yes=True),
         Approval(plan=replace(FRESH, changes=()), yes=True),
         Approval(plan=replace(FRESH, environment="production"), yes=True),
         Approval(plan=replace(FRESH, cloud="azure"), yes=True),
