@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from reconciler.strict_json import parse_json
 if TYPE_CHECKING:
     from reconciler.desired.tree import Budget
 
+_OTHER_MARK = re.compile(r"[;\t|]|^sep=")  # by which spreadsheets separate cells, too
 Row = dict[str, str]  # by placeholder: `location`, `location.region`
 
 
@@ -92,12 +94,16 @@ def csv_rows(text: str) -> Iterator[Row]:
             raise CannotReadError("the file is empty; its first line must name the columns", 1)
         if "" in header:
             raise CannotReadError("a column has no name", 1)
+        if len(header) == 1 and _OTHER_MARK.search(header[0]):
+            raise CannotReadError("cells are not separated by commas; save it with commas", 1)
         if len(set(header)) < len(header):
             twice = next(name for name in header if header.count(name) > 1)
             raise CannotReadError(f'the column "{twice}" is there twice', 1)
         for row in reader:
             if not row:
                 continue
+            if row[0].startswith("<<<<<<< "):
+                raise CannotReadError("a conflict of a merge; resolve it", reader.line_num)
             if len(row) != len(header):
                 cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
                 message = f"{cells} where the header has {len(header)}"
@@ -105,6 +111,10 @@ def csv_rows(text: str) -> Iterator[Row]:
             if not all(row):
                 message = f'the cell of "{header[row.index("")]}" is empty'
                 raise CannotReadError(message, reader.line_num)
+            for name, cell in zip(header, row, strict=True):
+                if cell.strip() != cell.strip("\n"):
+                    message = f'the cell of "{name}" begins or ends with a blank; take it out'
+                    raise CannotReadError(message, reader.line_num)
             yield dict(zip(header, row, strict=True))
     except csv.Error as exc:
         raise CannotReadError(f"not CSV: {exc}", reader.line_num) from exc
@@ -117,9 +127,15 @@ def yaml_rows(path: str, text: str, name: str) -> Iterator[Row]:
         raise CannotReadError(problems[0].message, problems[0].line, problems[0].column)
     if len(documents) != 1 or not isinstance(documents[0].data, list):
         raise CannotReadError("must be one list, of texts or of mappings of texts", 1)
+    first: Row | None = None
     for index, item in enumerate(documents[0].data):
         row = {name: item} if isinstance(item, (str, int, Guess)) else item
         if not isinstance(row, dict) or not all(isinstance(v, str) for v in row.values()):
             line = documents[0].at(index).line
             raise CannotReadError("must be a text, or a mapping of texts; quote numbers", line)
+        first = row if first is None else first
+        if others := sorted(row.keys() ^ first.keys()):
+            line = documents[0].at(index).line
+            what = f'"{others[0]}" is in some entries only; give it to all, or to none'
+            raise CannotReadError(what, line)
         yield row

@@ -174,6 +174,8 @@ def _decoded(data: bytes) -> str:
         lines = exc.object[: exc.start].decode("utf-8", "replace").split("\n")
         message = f"byte 0x{exc.object[exc.start]:02x} is not UTF-8; save the file as UTF-8"
         raise CannotReadError(message, len(lines), len(lines[-1]) + 1) from exc
+    if text.startswith("version https://git-lfs.github.com/spec/"):
+        raise CannotReadError("a pointer of Git LFS and not the file; fetch that (git lfs pull)")
     if wrong := forbidden(text):
         line, column, message = wrong
         raise CannotReadError(message, line, column)

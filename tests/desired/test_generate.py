@@ -99,6 +99,22 @@ def test_the_entries_of_a_yaml_file(tmp_path: Path, rows: str) -> None:
     assert names(tmp_path, files) == ["rental-1", "rental-2"]
 
 
+@pytest.mark.parametrize("rows", [["location, x", "location"], ["location", "location, x"]])
+def test_entries_that_do_not_say_the_same_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[str]
+) -> None:
+    entries = (
+        ", ".join(f'{key}: "{at}"' for key in row.split(", ")) for at, row in enumerate(rows)
+    )
+    text = "".join(f"- {{{entry}}}\n" for entry in entries)
+    files = fleet("{location: {file: _sites.yaml}}", _sites_yaml=text)
+    files["fleet.yaml"] = files["fleet.yaml"].replace('"${location}"', '"${location.x}"', 1)
+    (complaint,) = said(tmp_path, monkeypatch, files)
+    assert complaint.endswith(
+        '_sites.yaml: 2: "x" is in some entries only; give it to all, or to none'
+    )
+
+
 def test_several_generators_make_their_cross_product(tmp_path: Path) -> None:
     files = fleet('{location: [a, b], season: {from: "1", to: "3"}}')
     files["fleet.yaml"] = (
@@ -167,6 +183,15 @@ CSVS = [
     ("location,x\n1,\u2028y\n", "2:3: the character U+2028 is not allowed; take it out"),
     ("location\r1\r", "1:9: a carriage return alone ends no line for git; end lines with LF"),
     ('location\n"1\n', "2: not CSV: unexpected end of data"),
+    ("location;x\n1;2\n", "1: cells are not separated by commas; save it with commas"),
+    ("sep=\t\nlocation\tx\n", "1: cells are not separated by commas; save it with commas"),
+    ("location,x\n1, y\n", '2: the cell of "x" begins or ends with a blank; take it out'),
+    ("location\n1\u00a0\n", '2: the cell of "location" begins or ends with a blank; take it out'),
+    ("location\n<<<<<<< HEAD\n1\n", "2: a conflict of a merge; resolve it"),
+    (
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n",
+        "a pointer of Git LFS and not the file; fetch that (git lfs pull)",
+    ),
 ]
 
 
