@@ -58,7 +58,7 @@ def _notices(cloud: Cloud, url: str, state: Path | None, seed: Path | None) -> I
     """Lines for what a person would miss otherwise: an empty world, a seed not planted, how to get
     here."""
     if cloud.world.empty:
-        yield f"this world is empty; --seed FILE plants one, such as {session.SEED}"
+        yield f"this world is empty; --seed FILE plants one, such as {session.sample_seed()}"
     elif seed is not None and state is not None and not cloud.planted:
         yield (
             f"{seed} was not planted: {state} holds this world already. For a fresh one name an "

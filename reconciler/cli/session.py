@@ -32,6 +32,7 @@ from reconciler.cli.compose import (
     emulator_url,
     ledger_of,
     notices,
+    shipped,
 )
 from reconciler.cli.selection import in_shard
 from reconciler.cli.stopping import Stop
@@ -92,7 +93,13 @@ def introduce(environment: Environment) -> None:
 def seed_of(environment: Environment) -> str:
     """The seed file of the world that an emulated environment is about."""
     own = Path(environment.source.path).parent / SEEDED
-    return own.as_posix() if own.is_file() else SEED
+    return own.as_posix() if own.is_file() else sample_seed()
+
+
+def sample_seed() -> str:
+    """The seed file that comes with this program: a clone has it below the folder of services."""
+    here = Path(SEED)
+    return (here if here.is_file() else shipped("services/local") / SEEDED).as_posix()
 
 
 def emulated(http: Http, environment: Environment) -> str:

@@ -252,6 +252,14 @@ def test_workflows_use_the_program_by_its_commit_and_hand_over_the_secrets(
     assert "/services/prod/" in Path(".github/CODEOWNERS").read_text()
 
 
+def test_the_seed_to_start_the_emulator_with_is_there(command: Command) -> None:
+    for sample in (("-e", "own", "--example"), ()):
+        said = command("init", "--platform", "studio", *sample).err
+        for found in re.findall(r"--seed (\S+)|set -a; \. (\S+);", said):
+            assert Path("".join(found)).is_file()
+        assert said.count("--seed ") == said.count("set -a; ") == 1
+
+
 def test_workflows_of_an_emulated_environment_start_its_emulator(command: Command) -> None:
     command("init", "--platform", "studio", "--example", "-e", "mine", *GITHUB)
     text = Path(".github/workflows/plan.yml").read_text("utf-8")
