@@ -24,7 +24,7 @@ from reconciler.console import say
 from reconciler.desired.writing import MOST_LENGTH, Draft, folded, wrong
 from reconciler.engine.reading import each, reading
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
-from reconciler.model import Action, AddressId, Desired
+from reconciler.model import UNKNOWN, Action, AddressId, Desired
 from reconciler.outcome import Kept, Outcome, Valid
 from reconciler.render.cells import few
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FOLDER = "imported"
 MODEL = "Model"
-UNKNOWN = "unknown"  # the version of an endpoint whose model nobody can tell
 _NO_NAME = re.compile(r"[^a-z0-9.-]+")
 _MOST_NAMED = 120
 _MOST_SAID = 10

@@ -3,6 +3,7 @@
 from reconciler.auth import Auth  # a word of the vocabulary, kept where it is cheap
 from reconciler.model.desired import (
     MOST_BINDINGS,
+    UNKNOWN,
     Binding,
     Comparison,
     Creation,

@@ -113,6 +113,7 @@ class Notify:
     form: NoticeForm = NoticeForm.JSON
 
 
+UNKNOWN = "unknown"  # the version of an imported endpoint whose model nobody can tell
 MOST_BINDINGS = 10_000  # of one environment, where its limits.bindings does not say otherwise
 
 
@@ -286,6 +287,14 @@ class Binding:
     def key(self) -> str:
         """The training key of the version this binding wants."""
         return training_key(self.version, self.recipe)
+
+    @property
+    def undecided(self) -> str:
+        """That `import` could not tell which version serves, and nobody said it since; "" else."""
+        if not self.paused or self.version.version != UNKNOWN:
+            return ""
+        how = "declare which version it serves and how its versions are made"
+        return f"imported: {how}, then take out `paused`"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ def test_a_workspace_of_two_kinds_is_imported_and_its_first_plan_is_empty(
     assert {f"classic/Diabetes Scoring/{n}" for n in ("young", "middle", "senior")} <= found
     assert not any(address.endswith("/default") for address in found)
     assert all(binding.paused for binding in wanted.bindings)
-    assert command("plan", "--detailed-exitcode").code == errors.SUCCESS
+    planned = command("plan", "--detailed-exitcode")
+    assert planned.code == errors.SUCCESS
+    assert "imported: declare which version it serves" in " ".join(planned.out.split())
+    assert "ContainerNotFound" not in planned.out
     assert writes(lab) == []
     text = Path("services/local/imported/endpoints-1.yaml").read_text()
     assert "# Decide how its versions are made, which model and version it serves" in text
