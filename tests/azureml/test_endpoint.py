@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tests.twins.azureml import Endpoints
 
 NAME = "churn-m"
+IDENTITY = (
+    "subscriptions/s/resourceGroups/ml/providers/Microsoft.ManagedIdentity/"
+    "userAssignedIdentities/scorer"
+)
 
 
 def target_of(twin: Endpoints) -> Any:
@@ -255,6 +259,26 @@ def test_an_endpoint_that_cannot_be_ours_is_refused(
     (change_,) = served.plan().changes
     assert change_.action is Action.BLOCK
     assert words in change_.why
+
+
+@pytest.mark.parametrize("named", [f"/{IDENTITY}", "SystemAssigned", ""])
+def test_an_endpoint_keeps_the_identity_that_it_was_made_with(twin: Endpoints, named: str) -> None:
+    line = "  code: code\n"
+    twin.edit("all.yaml", line, f"{line}  identity: {named}\n" if named else line)
+    assert twin.apply().failures == ()
+    shown = twin.workspace.endpoints[NAME]["identity"]
+    users = {"type": "UserAssigned", "userAssignedIdentities": {named: {}}}
+    assert shown == (users if IDENTITY in named else {"type": "SystemAssigned"})
+    twin.ask_for(SECOND)
+    assert twin.apply().failures == ()
+    assert twin.workspace.endpoints[NAME]["identity"] == shown
+    assert twin.plan().converged
+    if named:
+        other = "SystemAssigned" if IDENTITY in named else f"/{IDENTITY}"
+        twin.edit("all.yaml", named, other)
+        (change,) = twin.plan().changes
+        assert change.action is Action.BLOCK
+        assert f"its code has the rights of {named}, which cannot be changed" in change.why
 
 
 def test_an_endpoint_of_another_region_is_refused(served: Endpoints) -> None:

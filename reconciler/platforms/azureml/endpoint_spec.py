@@ -79,6 +79,7 @@ class Deployed:
     """The declared part of deployments besides model and settings.
 
     `rollout` are the shares of the traffic, in percent, that it proves itself at before it has all.
+    `identity` is "" where git does not say one, or an ARM id, or `SystemAssigned`.
     `folder` and `digest` are of the code, "" where the model needs none. `variables` pair a name
     with a text, or with the name of a secret. `instances` are 0 where git does not say.
     """
@@ -97,6 +98,7 @@ class Deployed:
     answer: str = ""
     names: str = ""
     protect: bool = False
+    identity: str = ""
 
     def values(self, secret: Callable[[SecretName], str]) -> dict[str, str]:
         """The variables as the code gets them."""
@@ -150,6 +152,7 @@ def deployed_of(block: Block) -> Deployed:
         answer=verify.get("answer", ""),
         names=verify.get("model", ""),
         protect=spec.get("protect", False),
+        identity=spec.get("identity", ""),
     )
 
 
@@ -204,6 +207,7 @@ def terms_of(block: Block) -> Mapping[str, str]:
     verify = spec.get("verify", {})
     return {
         "how its callers sign in": spec.get("authMode", "Key"),
+        "the identity of its code": spec.get("identity", ""),
         "the script": spec.get("script", "score.py") if "code" in spec else "",
         "its variables": ", ".join(
             f"{name}={value}" for name, value in sorted(spec.get("variables", {}).items())

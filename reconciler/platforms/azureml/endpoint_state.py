@@ -25,6 +25,7 @@ from reconciler.secrecy import HIDDEN
 
 SWITCHED = "reconciler-switched"  # the tag that says when traffic was moved, in seconds
 MIRRORED = "reconciler-mirrored"  # the tag that says to which deployment, and since when
+SYSTEM = "SystemAssigned"  # the identity of an endpoint that nobody gave another one
 _CODES = "/codes/rc-"  # how the code asset of a deployment of ours begins
 # Our names of settings by those of the service.
 LIMITS = {
@@ -78,6 +79,13 @@ class Reading:
     def mirrored(self) -> dict[str, int]:
         """The percentage of the traffic that is copied, by the deployment that gets it."""
         return shares(self.endpoint, "mirrorTraffic")
+
+    @property
+    def identities(self) -> list[str]:
+        """The identities that its code may use: the system's, and ARM ids of users' ones."""
+        identity = objects(self.endpoint, "identity")
+        system = [SYSTEM] if SYSTEM.casefold() in text(identity, "type").casefold() else []
+        return [*system, *objects(identity, "userAssignedIdentities")]
 
     @property
     def serving(self) -> str:
@@ -261,6 +269,14 @@ def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
     if mode.casefold() != deployed.auth_mode.casefold():
         why = (
             f"its callers sign in by {mode}, which cannot be changed; write authMode: {mode}, or "
+            "take another name"
+        )
+        return Refusal(Reason.REFUSED, why)
+    has = {each.casefold() for each in reading.identities}
+    if deployed.identity and deployed.identity.casefold() not in has:
+        named = ", ".join(reading.identities) or "no identity"
+        why = (
+            f"its code has the rights of {named}, which cannot be changed; correct identity, or "
             "take another name"
         )
         return Refusal(Reason.REFUSED, why)

@@ -13,7 +13,13 @@ from reconciler.model import Binding, Model
 from reconciler.platforms.arm_marks import owned_by, with_mark
 from reconciler.platforms.azureml.connection import AzureMl
 from reconciler.platforms.azureml.endpoint_spec import DURATIONS, Deployed, iso_of
-from reconciler.platforms.azureml.endpoint_state import GROUPS, MIRRORED, SWITCHED, Reading
+from reconciler.platforms.azureml.endpoint_state import (
+    GROUPS,
+    MIRRORED,
+    SWITCHED,
+    SYSTEM,
+    Reading,
+)
 from reconciler.platforms.azureml.ids import asset_id, whole_id
 from reconciler.platforms.members import objects, text, texts, without
 
@@ -31,10 +37,16 @@ def endpoint_body(location: str, deployed: Deployed, binding: Binding, mark: str
     return {
         "location": location,
         "kind": "Managed",
-        "identity": {"type": "SystemAssigned"},
+        "identity": _identity(deployed.identity or SYSTEM),
         "tags": tags,
         "properties": {"authMode": deployed.auth_mode, "publicNetworkAccess": "Enabled"},
     }
+
+
+def _identity(named: str) -> dict[str, Any]:
+    if named == SYSTEM:
+        return {"type": SYSTEM}
+    return {"type": "UserAssigned", "userAssignedIdentities": {named: {}}}
 
 
 def moved(reading: Reading, traffic: Mapping[str, int], now: float) -> dict[str, Any]:
