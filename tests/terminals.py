@@ -87,9 +87,9 @@ class Terminals:
         self._kept.append(kept)
         assert kept.stderr is not None
         first = kept.stderr.readline()
-        url = next(iter(re.findall(r"http://127\.0\.0\.1:\d+", first)), "")
-        assert url, f"the emulator ended: {first}"
-        self._environ["RECONCILER_EMULATOR"] = url
+        named = re.search(r"world (\w+), at (http://127\.0\.0\.1:\d+)", first)
+        assert named, f"the emulator ended: {first}"
+        self._environ["RECONCILER_EMULATOR"] = f"{named[2]}#{named[1]}"  # as it says on
 
     def keep_server(self, commands: str, port: int) -> None:
         """Begin commands that go on, and wait until they listen on the port."""
