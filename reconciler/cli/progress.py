@@ -207,7 +207,7 @@ class HeartbeatProgress(_Progress):
         told = len(every) <= TOLD
         names = [
             f"{name} ({active.phase} {now - active.phase_began:.0f} s"
-            f"{f': {cut(active.detail, DETAIL)}' if told and active.detail else ''})"
+            f"{f': {cut(active.detail, DETAIL, end=0.0)}' if told and active.detail else ''})"
             for name, active in every[:NAMED]
         ]
         more = len(every) - len(names)

@@ -26,8 +26,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+
+TYPE_CHECKING = False  # `typing` is not loaded: each job of thousands would wait for that
+if TYPE_CHECKING:
+    from typing import Any
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 OVERDUE = 124  # as timeout(1) says it
@@ -193,6 +195,8 @@ def _put(order: dict[str, Any], place: str, made: Path) -> None:
 
 def _opened(place: str) -> tuple[Any, str]:
     """The bucket of a file, and the file's name in it."""
+    from urllib.parse import unquote
+
     try:
         from obstore.store import from_url
     except ImportError:
