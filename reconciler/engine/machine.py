@@ -339,7 +339,9 @@ def _progress_seen(state: State, seen: Progress | ReconcilerError, now: float) -
         seen = DONE
     ended = replace(state, operation=None)
     if seen.state is OperationState.RUNNING:
-        return still_updating(state, operation.since, seen.words, verb.value, now)
+        restores = verb.swaps and state.swap is not None and state.swap.record.restored
+        phase = "restoring" if restores else verb.value
+        return still_updating(state, operation.since, seen.words, phase, now)
     if seen.state is OperationState.FAILED:
         if verb.swaps and seen.left is Left.CANDIDATE_UNFIT:
             return turn(candidate.unfit(ended, seen.words), At.LOOK, Look())

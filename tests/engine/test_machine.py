@@ -252,6 +252,7 @@ WRITES: list[Row] = [
     ("or after a while", undeclared(At.WRITE), None, Taken(Verb.DELETE, "o"), "wait 0.25"),
     ("an undeclared one is gone when that ended", undeclared(At.PROGRESS, operation=Operation("o", Verb.DELETE, NOW)), None, DONE, "succeed: deleted, with proof"),
     ("an operation that runs is waited for", at(At.PROGRESS, operation=Operation("o", Verb.CREATE, NOW)), None, RUNNING, "wait 0.25 (creating: under way)"),
+    ("so is one that restores", swapped(At.PROGRESS, record=RESTORED, operation=Operation("o", Verb.TAKE_BACK, NOW)), None, RUNNING, "wait 0.25 (restoring: under way)"),
     ("but not for ever", at(At.PROGRESS, operation=Operation("o", Verb.CREATE, NOW - 901)), None, RUNNING, "fail 1: the update is still under way after 900 s"),
     ("one that ended is looked at", at(At.PROGRESS, operation=Operation("o", Verb.CREATE, NOW)), None, DONE, "look"),
     ("one that failed is an error", at(At.PROGRESS, operation=Operation("o", Verb.CREATE, NOW)), None, failed(), "fail 8: it failed"),
