@@ -79,7 +79,8 @@ def parse_cron(text: str) -> Cron:
     or says that there is no such day."""
     fields = text.lower().split()
     if len(fields) != len(_FIELDS):
-        raise ValueError(f"has {len(fields)} fields, and cron has five, such as 0 16 * * fri")
+        many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise ValueError(f"has {many}, and cron has five, such as 0 16 * * fri")
     minutes, hours, days, months, weekdays = (
         _numbers(field, *known) for field, known in zip(fields, _FIELDS, strict=True)
     )

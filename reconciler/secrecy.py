@@ -37,7 +37,8 @@ _known_secrets: set[str] = set()
 # Shapes that are secret wherever they stand: bare base64 keys of 64 bytes (storage and Classic
 # endpoint keys are 88 characters), the password of a URL, keys of AWS, tokens of
 # GitHub, GitLab, Hugging Face, OpenAI, Databricks, Slack and Google, keys and client secrets of
-# Azure, private keys. A group stands before the secret and may be shown.
+# Azure, webhooks of Slack, Teams and Discord, private keys. A group stands before the secret and
+# may be shown.
 _ANYWHERE = (
     r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])",
     r"(://[^/\s:@]*:)[^/\s@]+(?=@)",
@@ -48,6 +49,8 @@ _ANYWHERE = (
     r"\bsk-(?=[\w-]*[0-9])(?=[\w-]*[A-Z])(?:[a-z0-9]{2,8}-)*\w{20,}",
     r"\bxox[a-z]-[A-Za-z0-9-]{16,}|\bAIza[A-Za-z0-9_-]{35}|\bGOCSPX-[A-Za-z0-9_-]{28}",
     r"\b[A-Za-z0-9]{52}JQQJ9[9D][A-Za-z0-9]{26}\b|(?<![\w~.-])[\w~.-]{3}[78]Q~[\w~.-]{31,34}",
+    r"(https://hooks\.slack\.com/)[a-z]+/[\w/-]{8,}",
+    r"(https://(?:[\w.-]+\.)?(?:discord|webhook\.office)\.com/(?:api/webhooks|webhookb2)/)[\w@/-]{20,}",
     r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[^-]*",
 )
 # Those that services repeat: SAS signatures, storage keys, bearer tokens, and JSON web tokens,
@@ -76,7 +79,7 @@ _WRITTEN = re.compile(
         )
     )
 )
-_LONG = ("hf_", "sk-", "glpat-", "dapi", "xox", "AIza", "GOCSPX", "JQQJ", "Q~")
+_LONG = ("hf_", "sk-", "glpat-", "dapi", "xox", "AIza", "GOCSPX", "JQQJ", "Q~", "hook")
 _HEX_TOKEN = re.compile(r"[0-9a-fA-F]{32}")
 
 

@@ -90,7 +90,7 @@ def test_cron_says_on_which_days(cron: str, day: str, begins: bool) -> None:
 @pytest.mark.parametrize(
     ("cron", "why"),
     [
-        ("@daily", "has 1 fields"),
+        ("@daily", "has 1 field, and"),
         ("0 24 * * *", '"24" is no hour from 0 to 23'),
         ("60 0 * * *", "no minute"),
         ("0 0 0 * *", "no day of month"),

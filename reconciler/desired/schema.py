@@ -282,7 +282,7 @@ def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
 
 
 def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
-    if _is_secret(trail) and "patternErrorMessage" in error.schema:
+    if _names_secret(error.schema):
         yield from _pattern(document, trail, error)
         return
     words = _text_wanted if "string" in error.validator_value else _other_wanted
@@ -327,7 +327,7 @@ def _other_wanted(trail: Trail, value: Any, kind: str) -> str:
 
 def _pattern(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     hint = error.schema["patternErrorMessage"]
-    value = "the value" if _is_secret(trail) else _said(trail, error.instance)
+    value = "the value" if _names_secret(error.schema) else _said(trail, error.instance)
     yield problem(document.at(*trail), f"{_where(trail)}{value} {hint}")
 
 
@@ -369,8 +369,9 @@ def _where(trail: Trail) -> str:
     return f"{dotted(trail)}: " if trail else ""
 
 
-def _is_secret(trail: Trail) -> bool:
-    return bool(trail) and trail[-1] in ("key", "token")
+def _names_secret(schema: Mapping[str, Any]) -> bool:
+    """Whether the name of a secret is wanted: what stands in its place may be the secret itself."""
+    return bool(schema.get("pattern") == _definition("secretName")["pattern"])
 
 
 def _null(value: Guess, wish: str) -> str:
@@ -379,11 +380,9 @@ def _null(value: Guess, wish: str) -> str:
 
 def _said(trail: Trail, value: Any) -> str:
     """The value as it was typed; what is long or may be secret is only named."""
-    if isinstance(value, str) and not _is_secret(trail):
-        return f'"{short(value)}"'
-    if isinstance(value, (dict, list)) or _is_secret(trail):
+    if isinstance(value, (dict, list)) or trail[-1:] in (("key",), ("token",)):
         return "this"
-    return short(_written(value))
+    return f'"{short(value)}"' if isinstance(value, str) else short(_written(value))
 
 
 def _written(value: Any) -> str:

@@ -59,6 +59,12 @@ SECRETS = [
         f"5:41: spec.store.key: the value {MUST}",
     ),
     environment(
+        "a webhook",
+        "spec:\n",
+        f"spec:\n  notify: {{url: {SECRET}}}\n",
+        f"5:17: spec.notify.url: the value {MUST}",
+    ),
+    environment(
         "a password in a URL",
         "/workspaces/w/services/s",
         f"https://user:{SECRET}@example.org/x",
@@ -132,6 +138,9 @@ SECRETS = [
             ("a client secret of Google", "GOCSPX-" + "aB1-" * 7),
             ("a client secret of Azure", "abc8Q~" + "aB1." * 8),
             ("a key of an online endpoint", "aB" * 26 + "JQQJ99" + "B1" * 13),
+            ("a webhook of Slack", "https://hooks.slack.com/services/T0/B0/" + "aB1" * 8),
+            ("a webhook of Discord", "https://discord.com/api/webhooks/1234567890/" + "aB1-" * 8),
+            ("a webhook of Teams", "https://acme.webhook.office.com/webhookb2/" + "0a1b-" * 9),
             ("a private key", "-----BEGIN RSA PRIVATE KEY-----"),
         )
     ),

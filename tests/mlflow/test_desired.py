@@ -31,6 +31,14 @@ URL = "http://127.0.0.1:5000"
         (f"url: {URL}", f"url: {URL}/x/ajax-api", "write the URL without /api"),
         (f"url: {URL}", f"url: {URL}, token: sesame", "put the secret there and write env:NAME"),
         (f"url: {URL}", f"url: {URL}, user: ann", '"password" is missing'),
+        *(
+            (
+                f"url: {URL}",
+                f"url: {URL}, user: ann, password: {word}",
+                "password: the value must be",
+            )
+            for word in ("sesame", "12345678")
+        ),
         (
             f"url: {URL}",
             f"url: {URL}, token: env:TOKEN, user: ann, password: env:WORD",
