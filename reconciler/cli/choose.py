@@ -18,6 +18,7 @@ from reconciler.cli.selection import Selection
 from reconciler.cli.since import since
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
+from reconciler.near import near
 
 if TYPE_CHECKING:
     from reconciler.cli.options import Named, Some
@@ -119,7 +120,8 @@ def _chosen(environments: Mapping[str, Desired], name: str | None) -> Desired:
             f"there are {len(environments)} environments; choose one by -e: {known}"
         )
     if name not in environments:
-        raise ConfigurationError(f'there is no environment "{name}"; there is: {known}')
+        hint = near(name, environments)
+        raise ConfigurationError(f'there is no environment "{name}"{hint}')
     return environments[name]
 
 

@@ -32,6 +32,7 @@ from reconciler.model import (
     can_be_kept,
     caused_since,
 )
+from reconciler.near import near
 from reconciler.outcome import File, Kept, Outcome, Proofs, Statuses, Valid
 
 if TYPE_CHECKING:
@@ -331,8 +332,8 @@ def named(desired: Desired, names: Iterable[str]) -> list[Binding]:
     by_name = {binding.name: binding for binding in desired.bindings}
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        known = ", ".join(sorted(by_name))
-        raise ConfigurationError(f"there is no binding {', '.join(unknown)}; there is: {known}")
+        hint = near(unknown[0], by_name)
+        raise ConfigurationError(f"there is no binding {', '.join(unknown)}{hint}")
     return [by_name[name] for name in names] or list(desired.bindings)
 
 

@@ -158,10 +158,21 @@ def test_invalid_desired_state_is_exit_3_everywhere(lab: Lab, command: Command) 
         assert 'write "4"' in ran.err
 
 
-def test_an_unknown_environment_lists_the_known_ones(lab: Lab, command: Command) -> None:
-    ran = command("plan", "-e", "production")
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["plan", "-e", "production"], 'there is no environment "production"; known: local'),
+        (["plan", "-e", "locl"], 'there is no environment "locl"; did you mean "local"?'),
+        (["history", "x"], "there is no binding x; known: breast-cancer, diabetes-middle,"),
+        (["export", "diabetes-yong"], 'diabetes-yong; did you mean "diabetes-young"?'),
+    ],
+)
+def test_an_unknown_name_leads_to_a_known_one(
+    lab: Lab, command: Command, arguments: list[str], why: str
+) -> None:
+    ran = command(*arguments)
     assert ran.code == errors.CONFIGURATION
-    assert ran.err == 'error: there is no environment "production"; there is: local\n'
+    assert why in ran.err
 
 
 @pytest.mark.parametrize(
