@@ -19,6 +19,7 @@ import pytest
 from reconciler import errors
 from reconciler.ci.checks import workflow_checks
 from reconciler.cli import doctor
+from reconciler.engine import swap
 from reconciler.model import Check, Level
 from reconciler.render.checkup import folded
 from reconciler.stores.folder import FolderStore
@@ -151,7 +152,10 @@ def test_what_would_fail_a_run_is_found(
     assert f"| ✗ {what} |" in home("doctor", "-o", "markdown").out
 
 
-def test_data_unlike_that_of_the_serving_version_is_a_warning(home: Command) -> None:
+def test_data_unlike_that_of_the_serving_version_is_a_warning(
+    home: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "COLD_START_S", 0.0)  # no server comes, however long one waits
     assert home("apply", "--yes").code == errors.UNPROVED
     edit("wine.yaml", '"2026-10"', '"2026-11"')
     edit("data/2026-11.csv", "alcohol,malic_acid", "alcohol,acid", once=True)
