@@ -165,7 +165,7 @@ def test_escaped_text_is_read_as_it_was_written(text: str) -> None:
 
 
 @FEW
-@given(NASTY, st.integers(1, 60), st.integers(1, 20))
+@given(NASTY, st.integers(1, 30), st.integers(1, 6))
 def test_details_lose_their_middle_and_the_head_loses_nothing(
     text: str, changes: int, diffs: int
 ) -> None:
