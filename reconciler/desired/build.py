@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -32,7 +32,7 @@ from reconciler.model import (
     seconds,
 )
 from reconciler.near import near
-from reconciler.platforms.platform import Engine, Kind, Platform
+from reconciler.platforms.platform import Engine, How, Kind, Platform
 from reconciler.stores.kinds import has_containers, needless
 
 if TYPE_CHECKING:
@@ -198,9 +198,15 @@ class Made:
 
 
 def recipe(
-    block: Part, binding: Document, budget: Budget, engine: Engine, environment: Environment
+    block: Part,
+    binding: Document,
+    budget: Budget,
+    engine: Engine,
+    environment: Environment,
+    asked: Callable[[], How],
 ) -> tuple[Made | None, list[Problem]]:
-    """How the binding's version is made; None, and why, if the two do not fit together."""
+    """How the binding's version is made; None, and why, if the two do not fit together. `asked` is
+    what the engine says of the model."""
     model, spec = block.document, training(block.document)
     making = _Making(model, binding)
     gates = len(model.data["spec"].get("accept", ()))
@@ -208,7 +214,7 @@ def recipe(
     inputs = tuple(making.filled("inputs"))
     parameters = tuple(making.filled("parameters"))
     try:
-        how = engine.how(block, environment)
+        how = asked()
     except ConfigurationError as exc:
         return None, [*exc.problems, *making.problems]
     if not making.problems:

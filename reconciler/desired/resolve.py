@@ -8,6 +8,7 @@ at all, nothing is said to be missing, because it might be in there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -107,6 +108,7 @@ class Resolver:
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
         self._doubtful_models: set[str] = set()
+        self._hows: dict[tuple[str | None, str], How | ConfigurationError] = {}
         self._addresses: dict[tuple[str, str, AddressId], tuple[_Site, str]] = {}
         self.problems: list[Problem] = []
         self.doubtful: set[str | None] = set()
@@ -260,12 +262,26 @@ class Resolver:
         if not connected:
             return None
         document, environment = declared.document, site.environment
-        made, problems = build.recipe(block, document, self._budget, engine, environment)
+        asked = partial(self._how, model.name, engine, block, environment)
+        made, problems = build.recipe(block, document, self._budget, engine, environment, asked)
         self.problems.extend(problems)
         if made is None or not named:
             return made
         published = ", ".join(f"{registry} {name}" for registry, name in sorted(named.items()))
         return replace(made, terms=(*made.terms, (PUBLISHED_TO, published)))
+
+    def _how(self, model: str | None, engine: Engine, block: Part, environment: Environment) -> How:
+        """The engine's words on a model, which may read all of its code: once for a fleet."""
+        key = model, environment.name
+        if key not in self._hows:
+            try:
+                self._hows[key] = engine.how(block, environment)
+            except ConfigurationError as exc:
+                self._hows[key] = exc
+        how = self._hows[key]
+        if isinstance(how, ConfigurationError):
+            raise how
+        return how
 
     def _training(self, model: Declared) -> Part:
         part = build.REGISTRY if build.REGISTRY in model.document.data["spec"] else "training"

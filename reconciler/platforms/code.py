@@ -14,10 +14,11 @@ and whoever plans from a tree with uncommitted changes is told so elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,8 +47,17 @@ def digest_seen(folder: Path) -> str:
 
 def state_of(folder: Path) -> object:
     """A value that differs where any file of the folder has changed; no content is read."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return tuple(sorted(_states(str(folder))))
+
+
+def _states(folder: str) -> Iterator[tuple[str, int, int]]:
+    with contextlib.suppress(OSError):  # whoever reads the files says what is wrong with one
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _states(entry.path)
+            elif entry.is_file():
+                seen = entry.stat()
+                yield entry.path, seen.st_mtime_ns, seen.st_size
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.cli.compose import load
 from reconciler.errors import ConfigurationError
+from reconciler.platforms import code, commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,26 @@ def write(folder: Path, name: str = "home", old: str = "", new: str = "") -> Non
 def test_the_tree_is_fine(tmp_path: Path) -> None:
     write(tmp_path)
     assert list(load(tmp_path)) == ["home"]
+
+
+def test_the_code_of_a_fleet_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, old="    command:", new="    code: training\n    command:")
+    text = (tmp_path / "all.yaml").read_text().replace("path: serving/churn", 'path: "live/${n}')
+    text = text.replace(".json\n  reload", '.json"\n  reload').replace("file-home", '"f-${n}"')
+    text = text.replace("kind: ModelFile", "kind: ModelFile\nforEach: {n: {from: '1', to: '9'}}")
+    (tmp_path / "all.yaml").write_text(text)
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "train.py").write_text("x = 1\n")
+    read: list[Path] = []
+
+    def digest_of(folder: Path) -> str:
+        read.append(folder)
+        return code.digest_of(folder)
+
+    monkeypatch.setattr(commands, "digest_of", digest_of)
+    bindings = load(tmp_path)["home"].bindings
+    assert (len(bindings), len(read)) == (9, 1)
+    assert {b.recipe.code for b in bindings} == {code.digest_of(tmp_path / "training")}
 
 
 def test_a_version_is_the_same_wherever_its_code_lies(tmp_path: Path) -> None:
