@@ -55,8 +55,8 @@ def _states(folder: str) -> Iterator[tuple[str, int, int]]:
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False):
                 yield from _states(entry.path)
-            elif entry.is_file():
-                seen = entry.stat()
+            else:
+                seen = entry.stat(follow_symlinks=entry.is_file())
                 yield entry.path, seen.st_mtime_ns, seen.st_size
 
 
@@ -95,6 +95,11 @@ def files_of(folder: Path) -> list[str]:
 def why_not_files(folder: Path) -> str:
     """Why storage, which keeps files only, cannot take the folder, by a link in it; "" where it
     can."""
+    return _why_not_files(folder, state_of(folder))
+
+
+@lru_cache(maxsize=64)
+def _why_not_files(folder: Path, _: object) -> str:
     link = next((name for name in files_of(folder) if (folder / name).is_symlink()), "")
     return (
         f"{link} is a symbolic link; put the file itself there, as storage has none" if link else ""
