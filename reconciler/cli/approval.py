@@ -77,5 +77,11 @@ def _ask(question: str, otherwise: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError(f"no terminal to ask for approval; {otherwise}")
     say(f"\n{question} Only 'yes' is accepted: ", end="")
-    if sys.stdin.readline().strip() != "yes":
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: the line of the question is still open
+            say("")
+    if answer.strip() != "yes":
         raise RefusedError("not approved; nothing was changed")

@@ -40,8 +40,9 @@ def since(services: Path, desired: Desired, ref: str) -> frozenset[str]:
 
     repository = _repository(services)
     commit = _commit(repository, ref)
-    here = git.checkout(services)
-    changed = _changed(repository, commit) or len(here.uncommitted if here else ())
+    changed = _changed(repository, commit)
+    if not changed and (here := git.checkout(services)):
+        changed = len(here.uncommitted)  # also what git was told not to look at
     if changed:
         name = desired.environment.name
         before = _before(repository, commit, f"{ref}:{repository.below}", name)

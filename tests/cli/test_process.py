@@ -120,6 +120,12 @@ def test_apply_asks_on_a_terminal_and_no_means_no(lab: Lab, tmp_path: Path) -> N
     assert {entry.method for entry in lab.cloud.log} <= {"GET", "HEAD"}
 
 
+def test_a_question_that_is_broken_off_ends_its_line(lab: Lab, tmp_path: Path) -> None:
+    code, seen = on_terminal(lab, tmp_path, "\x04")  # Ctrl-D
+    assert code == errors.REFUSED
+    assert "\r\nerror: not approved; nothing was changed\r\n" in seen
+
+
 def test_apply_goes_on_after_yes_and_shows_progress(lab: Lab, tmp_path: Path) -> None:
     code, seen = on_terminal(lab, tmp_path, "yes")
     assert code == errors.SUCCESS
