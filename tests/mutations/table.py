@@ -692,6 +692,30 @@ _WAVES = [
         ),
     ),
     *_mutations(
+        "reconciler/engine/rollback.py",
+        (
+            "a version is rejected by hand where only its settings were rolled back",
+            " and not back.spares:",
+            ":",
+            "tests/azureml/test_variables.py::test_a_roll_back_by_hand_from_other_settings_spares_the_version",
+        ),
+        (
+            "settings are rejected though their way back is gone",
+            "if target not in observed.live.retired:",
+            "if False:",
+            "tests/azureml/test_variables.py::test_a_roll_back_to_settings_whose_deployment_is_gone_rejects_nothing",
+        ),
+    ),
+    *_mutations(
+        "reconciler/model/observed.py",
+        (
+            "settings that a person rolled back from are bound again",
+            "failed.what is EventKind.SETTINGS_REJECTED",
+            "False",
+            "tests/azureml/test_variables.py::test_a_roll_back_by_hand_from_other_settings_spares_the_version",
+        ),
+    ),
+    *_mutations(
         "reconciler/engine/required.py",
         (
             "a version that was taken back elsewhere counts as proved there",
