@@ -183,7 +183,11 @@ def read_document(
 def check_moments(stamps: Iterable[str], what: str) -> None:
     """UnreadableError unless each is a moment as we write it."""
     for stamp in stamps:
-        if not _STAMP.fullmatch(stamp):
+        try:
+            good = _STAMP.fullmatch(stamp) and _moment(stamp)
+        except ValueError:  # of a form that fits, such as the 13th month
+            good = None
+        if not good:
             raise UnreadableError(f"{what} in the store is damaged: {stamp!r} is not a timestamp")
 
 

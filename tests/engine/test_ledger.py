@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.engine.train import claim, train_step
-from reconciler.errors import ConflictError
+from reconciler.errors import ConflictError, UnreadableError
 from reconciler.ledger import Attempt
 from reconciler.ledger.lock import Holder
+from reconciler.ledger.manifest import check_moments
 from reconciler.model import MODEL, Actor, Record
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from tests.lab import Lab, LabClock
@@ -147,3 +148,10 @@ def test_a_lock_that_was_broken_is_lost(lab: Lab) -> None:
         assert lock_of(lab).break_(Actor("2"), AT, "its runner is gone")
         assert lost.wait(10)
     assert lock.lost
+
+
+@pytest.mark.parametrize("stamp", ["soon", "2026-13-01T00:00:00Z", "2026-11-31T24:00:00Z"])
+def test_a_moment_that_never_was_is_damage(stamp: str) -> None:
+    check_moments([AT], "a manifest")
+    with pytest.raises(UnreadableError, match=f"damaged: '{stamp}' is not a timestamp"):
+        check_moments([AT, stamp], "a manifest")
