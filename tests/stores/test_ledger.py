@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from reconciler import model
 from reconciler.errors import ConflictError, StalePlanError, UnreadableError
 from reconciler.ledger import Attempt, Evaluation, Ledger, Manifest
 from reconciler.model import Actor, Plan, Recipe, Record, Version
@@ -24,7 +25,7 @@ RUNS = 10
 VERSION = Version("churn", "2026-11", (("slice", "young & old"),))
 
 
-class Address:
+class Address(model.Address):
     """An address as records know it."""
 
     key = "local/churn"
