@@ -377,7 +377,7 @@ def _allowed(binding: Binding, change: Change) -> Change:
     if change.action is Action.NOOP:
         return change
     if binding.paused:
-        why = binding.undecided or f"it would {change}: {change.why}"
+        why = (not change.drift and binding.undecided) or f"it would {change}: {change.why}"
         return replace(change, action=Action.NOOP, code=Reason.PAUSED, why=why)
     marks = {diff.path for diff in change.diffs} <= {"protect", OWNER}
     only_protects = change.action is Action.UPDATE and bool(change.diffs) and marks

@@ -159,8 +159,9 @@ def test_more_retrains_than_allowed_are_refused_and_forced_with_a_reason(
     events = json.loads(command("history", "breast-cancer", "-o", "json").out)["events"]
     assert [(e["what"], e["why"]) for e in events] == [
         ("swap", "the first roll-out"),
-        ("proof", ""),
+        ("proof", events[-1]["why"]),
     ]
+    assert events[-1]["why"].endswith("answered with 3 rows of Scored Labels, Scored Probabilities")
 
 
 def test_a_forced_training_keeps_its_reason_with_the_version(lab: Lab, command: Command) -> None:

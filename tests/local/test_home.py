@@ -94,7 +94,8 @@ def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Hom
     drift = home.run("drift", "--detailed-exitcode")
     assert drift.returncode == errors.CHANGES
     assert "serving/wine.json was edited by hand" in " ".join(drift.stdout.split())
-    assert "drift -e home --services . --accept" in drift.stderr
+    assert "undo it: reconciler apply -e home --services ." in drift.stderr
+    assert "--accept" not in drift.stderr, "no version has that number and that digest"
     assert "1 changed, 1 proved" in home.apply()
     assert home.declared == "2026-11"
     (home.folder / "serving" / "wine.json").unlink()
