@@ -250,7 +250,8 @@ class Endpoint:
             case state.AskJob():
                 return self._world.trainers[trainer].look(do.job)
             case state.WaitForJob():
-                return Again(self._shared.times.pause_s(trainer, do.job, do.age_s))
+                times = self._shared.times
+                return Again(times.pause_s(trainer, do.job, do.age_s, queued=do.queued))
             case state.Queue():
                 return slots.has(binding) or Ready(binding, self.begin)
             case state.FreeSlot():

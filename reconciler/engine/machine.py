@@ -270,12 +270,12 @@ def _claimed(state: State, entry: Entry | None, now: float) -> Turn:
     return Turn(ready, (Queue(phase="queued", detail=words),))
 
 
-def _wait_for(state: State, watch: Watch, words: str, now: float) -> Turn:
+def _wait_for(state: State, watch: Watch, words: str, now: float, queued: bool = False) -> Turn:
     """Look at the job alone from now on, until it has ended or something is wrong with it."""
     reached = Reached.TRAINING if state.reached is Reached.NOT_BEGUN else state.reached
     watching = replace(state, watch=watch, reached=reached, at=At.BEGIN, troubles=0)
     making, age_s = state.task.of.recipe.making, now - watch.began_at
-    return Turn(watching, (WaitForJob(watch.job, age_s, phase=making, detail=words),))
+    return Turn(watching, (WaitForJob(watch.job, age_s, queued, phase=making, detail=words),))
 
 
 def _job_seen(state: State, job: Job, now: float) -> Turn:
@@ -284,7 +284,8 @@ def _job_seen(state: State, job: Job, now: float) -> Turn:
     assert watch is not None
     if job.state is JobState.RUNNING and watch.asked_s <= state.task.of.timeout_s:
         running = replace(watch, ran_s=watch.asked_s)
-        return _wait_for(state, running, f"job {watch.job} is running", now)
+        words = f"job {watch.job}: {job.message}" if job.message else f"job {watch.job} is running"
+        return _wait_for(state, running, words, now, job.message != "")
     after = replace(state, watch=None)
     if job.state not in ENDED:
         return wait(after, 0.0)

@@ -5,6 +5,7 @@ one service take about the same time. So a job is looked at when it should have 
 short steps; before that only as often as is needed to see one that fails early. Each job that
 ends says when it did: after the last look that saw it run was asked for, and before the one that
 did not. Counted when these were answered, jobs would seem to take longer with each that ends.
+A job in a queue of its engine has all its time before it, however old it is.
 """
 
 from __future__ import annotations
@@ -77,10 +78,14 @@ class JobTimes:
         with self._guard:
             self._seen[service].append(took_s)
 
-    def pause_s(self, service: str, job: str, age_s: float) -> float:
+    def pause_s(self, service: str, job: str, age_s: float, *, queued: bool = False) -> float:
         """Seconds until the next look at a job of this age; 1.5 times longer from look to look at
-        one that should have ended."""
+        one that should have ended. A `queued` one may begin right after the look."""
         expected_s = self._expected_s(service)
+        if queued and expected_s:
+            with self._guard:
+                self._paused[job] = expected_s * 0.1
+            return min(expected_s, MOST_S)
         if expected_s > age_s + LEAST_S:
             return min(expected_s - age_s, MOST_S)
         if not expected_s:  # the end of the first jobs is seen late by a quarter at most

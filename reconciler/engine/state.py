@@ -320,10 +320,11 @@ class Wait(Step):
 
 @dataclass(frozen=True)
 class WaitForJob(Step):
-    """Look at the job again when one of this age may have ended. The visit ends."""
+    """Look at the job again when one of this age, or that is still queued, may have ended."""
 
     job: str
     age_s: float
+    queued: bool
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,8 @@ class Job:
     """An engine's word about one job.
 
     `outputs` are by role, `MODEL` and `METRICS`, and empty until it is finished. `message` says why
-    it failed, with the last lines of its log, or why a finished one left no model. `metrics` is the
+    it failed, with the last lines of its log, or why a finished one left no model; of a running
+    one, what it waits for, "" while its command runs. `metrics` is the
     file of the metrics where the outputs are still to be collected, None where they are in place.
     """
 

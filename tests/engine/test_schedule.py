@@ -191,6 +191,16 @@ def test_services_are_not_taken_for_one_another() -> None:
     assert times.pause_s("another", "job", 0.0) == 0.5
 
 
+def test_a_queued_job_is_looked_at_as_often_as_jobs_end_and_not_as_one_that_is_late() -> None:
+    times = JobTimes()
+    assert times.pause_s("service", "job", 40.0, queued=True) == 10.0, "as long as nothing is known"
+    times.ended("service", 10.0)
+    pauses = [times.pause_s("service", "job", age_s, queued=True) for age_s in (1.0, 30.0, 900.0)]
+    assert pauses == [10.0, 10.0, 10.0]
+    late = [times.pause_s("service", "job", 910.0) for _ in range(3)]
+    assert late == pytest.approx([1.5, 2.25, 3.375]), "it began at some time since the last look"
+
+
 def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> None:
     times = JobTimes()
     for _ in range(20):

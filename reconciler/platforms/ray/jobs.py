@@ -58,6 +58,7 @@ class RayJobs(Trainer):
         self._store = store
         self._packing = threading.Lock()
         self._packages: dict[str, Package] = {}
+        self._looking = threading.Lock()
         self._seen = _Room()
 
     def prepare(self, order: Order) -> str:
@@ -200,10 +201,11 @@ class RayJobs(Trainer):
 
     def _room(self, client: Client) -> _Room:
         """When the head began, and which resources are free; one look serves all jobs a while."""
-        if time.monotonic() - self._seen.at > ROOM_LASTS_S:
-            started_ms = self._cluster.head_started_ms()
-            self._seen = _Room(time.monotonic(), started_ms, _free_resources(client))
-        return self._seen
+        with self._looking:
+            if time.monotonic() - self._seen.at > ROOM_LASTS_S:
+                started_ms = self._cluster.head_started_ms()
+                self._seen = _Room(time.monotonic(), started_ms, _free_resources(client))
+            return self._seen
 
 
 @dataclass(frozen=True)
