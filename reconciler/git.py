@@ -133,8 +133,8 @@ def subjects(folder: Path, commits: Iterable[str]) -> dict[str, str]:
     except ConfigurationError:
         return {}
     lines = done.stdout.decode("utf-8", "replace").split("\n") if not done.returncode else []
-    said = dict(line.split("\0", 1) for line in lines if "\0" in line)
-    return {commit: said[commit] for commit in wanted if commit in said}
+    known = dict(line.split("\0", 1) for line in lines if "\0" in line)
+    return {commit: known[commit] for commit in wanted if commit in known}
 
 
 def is_commit_of(root: Path, path: str, here: bytes, blob: bytes) -> bool:

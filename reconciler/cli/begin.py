@@ -41,10 +41,10 @@ def init(folder: Path, how: Beginning) -> Outcome:
     """`init`: what is valid afterwards; ConfigurationError, and no file, where nothing is."""
     platform = _chosen(how.platform)
     sample = _sample(platform, example=how.example, existing=how.existing)
-    first = (sample / "environment.yaml").read_text(encoding="utf-8")
+    first = (sample / ENVIRONMENT).read_text(encoding="utf-8")
     name = _answer("Name of the environment", how.environment, _NAME.findall(first)[0], _named)
     state = folder / "services" / name
-    begun = os.path.exists(state / "environment.yaml")  # noqa: PTH110 - no name raises
+    begun = os.path.exists(state / ENVIRONMENT)  # noqa: PTH110 - no name raises
     existing = how.existing or (not (begun or how.example) and _run_already())
     in_sample = "Store for models (empty: as in the sample)"
     store = "" if begun else _answer(in_sample, how.store, "", partial(_with_store, first))
@@ -124,9 +124,9 @@ def _sample(platform: Platform, *, example: bool, existing: bool) -> Path:
 
 
 def _answer(question: str, given: str | None, default: str, check: Callable[[str], object]) -> str:
-    """The given answer, that of a person, or the default where nobody can be asked or says one.
+    """The answer of the command line, else that of a person, else the default.
 
-    `check` raises where it cannot be: then a person is asked again, and a given one is an error.
+    `check` raises for an answer that cannot be: a person is asked again, a given one is an error.
     """
     asks = given is None and _can_ask()
     while True:

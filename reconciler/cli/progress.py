@@ -37,7 +37,7 @@ GAP = 2
 NAME = 24  # cells that a name keeps where a detail needs the others
 FEWEST = 3  # endpoints that an estimate rests on
 NAMED = 8  # bindings that one heartbeat line names
-TOLD = 3  # bindings of which one heartbeat line says how far each is
+MOST_DETAILED = 3  # bindings of which one heartbeat line says how far each is
 DETAIL = 120  # cells of that
 
 
@@ -204,10 +204,10 @@ class HeartbeatProgress(_Progress):
 
     def _under_way(self, now: float) -> str:
         every = list(self._active.items())
-        told = len(every) <= TOLD
+        detailed = len(every) <= MOST_DETAILED
         names = [
             f"{name} ({active.phase} {now - active.phase_began:.0f} s"
-            f"{f': {cut(active.detail, DETAIL, end=0.0)}' if told and active.detail else ''})"
+            f"{f': {cut(active.detail, DETAIL, end=0.0)}' if detailed and active.detail else ''})"
             for name, active in every[:NAMED]
         ]
         more = len(every) - len(names)

@@ -43,7 +43,7 @@ _NUMBER = re.compile(
     r"[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|\.(inf|Inf|INF)|"
     r"(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9][0-9_]*)?)|\.(nan|NaN|NAN)"
 )
-# What people overlook in a text that is no YAML: git's marks of a conflict, and no-break spaces.
+# Causes of a syntax error that are easily overlooked: conflict marks of git, no-break spaces.
 _CAUSE = re.compile(
     r"^(?:<{7} .*|={7}$|>{7} .*| *(?P<blank>[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]))",
     re.MULTILINE,

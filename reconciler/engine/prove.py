@@ -168,8 +168,8 @@ def wrong_probe(binding: Binding, before: Score | None) -> str:
 
 
 def as_event(proof: Proof, binding: Binding) -> tuple[EventKind, str]:
-    """What the record of an address keeps of a proof: also what was asked, and what was answered,
-    but none of its cells, which may be anything."""
+    """The event of a proof, for the record: which probe was asked, and the shape of its answer. No
+    cell of an answer is kept, for it may hold anything."""
     kind = EventKind.DECLARED if proof.declared_only else EventKind.PROOF
     if binding.probe is None or proof.after is None:
         return kind, "not asked: no probe is declared"
