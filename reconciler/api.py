@@ -16,17 +16,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from reconciler import console
 from reconciler.approval import Approval
 from reconciler.cli import applying, choose, compose, session
 from reconciler.cli.output import Page
 from reconciler.cli.progress import HeartbeatProgress
-
-if TYPE_CHECKING:
-    from reconciler.model import Desired, Plan, Report
-    from reconciler.outcome import Document
+from reconciler.model import Desired, Plan, Report
+from reconciler.outcome import Document
 
 __all__ = ["apply", "load", "plan"]
 

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 from reconciler import git
 from reconciler.ci.event import pull_head, read_event
 from reconciler.cli.compose import load, signed_in_by
-from reconciler.cli.options import SERVICES, Where
+from reconciler.cli.options import SERVICES, Named, Some, Where
 from reconciler.cli.selection import Selection
 from reconciler.cli.since import since
 from reconciler.console import say
 from reconciler.errors import ConfigurationError
+from reconciler.model import Auth, Desired
 from reconciler.near import near
 
 if TYPE_CHECKING:
-    from reconciler.cli.options import Named, Some
-    from reconciler.model import Auth, Desired
     from reconciler.plan import Prune
 
 _MOST_UNCOMMITTED = 10

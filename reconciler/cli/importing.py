@@ -15,24 +15,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler import desired, errors
 from reconciler.cli import choose, compose, session
 from reconciler.cli.editing import Made
+from reconciler.cli.options import Where
 from reconciler.console import say
+from reconciler.desired.schema import Schema
 from reconciler.desired.writing import MOST_LENGTH, Draft, folded, wrong
 from reconciler.engine.reading import each, reading
+from reconciler.engine.world import World
 from reconciler.errors import ConfigurationError, Problem, ReconcilerError
 from reconciler.model import UNKNOWN, Action, AddressId, Desired
 from reconciler.outcome import Kept, Outcome, Valid
+from reconciler.platforms.contract import Target, Unmanaged
 from reconciler.render.cells import few
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Where
-    from reconciler.desired.schema import Schema
-    from reconciler.engine.world import World
-    from reconciler.platforms.contract import Target, Unmanaged
 
 FOLDER = "imported"
 MODEL = "Model"

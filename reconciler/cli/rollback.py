@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from reconciler import errors, git
 from reconciler.approval import Approval
@@ -13,21 +12,18 @@ from reconciler.cli.applying import Order, alone, carry_out
 from reconciler.cli.approval import confirm
 from reconciler.cli.commands import named
 from reconciler.cli.ending import Ending, report_exit_code, reported
+from reconciler.cli.options import Where, Writing
 from reconciler.cli.output import Page
 from reconciler.cli.selection import shard_of
+from reconciler.cli.session import Session
 from reconciler.console import say
 from reconciler.engine import rollback as engine
 from reconciler.engine.explanation import comparison, explanation
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe
 from reconciler.engine.world import timestamp
-from reconciler.model import drifted
+from reconciler.model import History, Observed, Report, drifted
 from reconciler.outcome import Outcome
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import Where, Writing
-    from reconciler.cli.session import Session
-    from reconciler.model import History, Observed, Report
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from reconciler.desired import leaks, schema
 from reconciler.desired.generate import Generators, is_table, most_bindings, summed
-from reconciler.desired.nodes import read
+from reconciler.desired.nodes import Document, read
 from reconciler.desired.resolve import Declared, Resolver
-from reconciler.desired.tree import Budget, read_tree
+from reconciler.desired.schema import Schema
+from reconciler.desired.tree import Budget, Files, read_tree
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Desired, Source
 from reconciler.platforms.platform import Platform
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document
-    from reconciler.desired.schema import Schema
-    from reconciler.desired.tree import Files
 
 
 def load(

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.desired.columns import column_problems, columns_of
-from reconciler.desired.nodes import problem
+from reconciler.desired.nodes import Document, problem
 from reconciler.desired.part import Part, secret_name
 from reconciler.desired.rollout import rollout
 from reconciler.desired.schema import hint_of, is_a
+from reconciler.desired.tree import Budget
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import (
     MANIFEST_FILE,
@@ -34,10 +35,6 @@ from reconciler.model import (
 from reconciler.near import near
 from reconciler.platforms.platform import Engine, How, Kind, Platform
 from reconciler.stores.kinds import has_containers, needless
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document
-    from reconciler.desired.tree import Budget
 
 FILE = "file"
 REGISTRY, PUBLISH = "registry", "publish"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reconciler.desired.part import Part
 from reconciler.errors import Problem
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from reconciler.desired.part import Part
 
 _TABLES = (".csv", ".tsv", "}")  # an ending that a binding completes is not known here
 

@@ -9,17 +9,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.desired.nodes import Guess, read
-from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.desired.tree import Budget, CannotReadError, beside, read_text
 from reconciler.model import Source
 from reconciler.platforms.platform import Maker, Wanted
 from reconciler.secrecy import looks_secret
 from reconciler.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from reconciler.desired.tree import Budget
 
 _OTHER_MARK = re.compile(r"[;\t|]|^sep=")  # by which spreadsheets separate cells, too
 Row = dict[str, str]  # by placeholder: `location`, `location.region`

@@ -27,20 +27,16 @@ from dataclasses import replace
 from functools import reduce
 from operator import getitem
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.desired.build import PLACEHOLDER
 from reconciler.desired.files import Row, csv_rows, yaml_rows
-from reconciler.desired.nodes import Guess, problem
-from reconciler.desired.tree import CannotReadError, beside, read_text
+from reconciler.desired.nodes import Document, Guess, Trail, problem
+from reconciler.desired.schema import Schema
+from reconciler.desired.tree import Budget, CannotReadError, beside, read_text
 from reconciler.errors import Problem
 from reconciler.model import MOST_BINDINGS, Source
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document, Trail
-    from reconciler.desired.schema import Schema
-    from reconciler.desired.tree import Budget
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[0-9]{1,9}")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reconciler.desired.nodes import Guess, dotted, problem
-from reconciler.desired.schema import SECRET
+from reconciler.desired.nodes import Document, Guess, Trail, dotted, problem
+from reconciler.desired.schema import SECRET, Schema
 from reconciler.errors import Problem
 from reconciler.secrecy import holds_secret, is_hex_token, looks_secret
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document, Trail
-    from reconciler.desired.schema import Schema
 
 _PARAMETERS = ("spec", "training", "parameters")
 _ARGUMENTS = ("spec", "model", "with")  # parts of paths, which everybody sees

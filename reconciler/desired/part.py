@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reconciler.desired.nodes import dotted, problem
+from reconciler.desired.files import JsonFiles
+from reconciler.desired.nodes import Document, dotted, problem
 from reconciler.desired.tree import CannotReadError
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import NoticeForm, Notify, SecretName, Source
 from reconciler.platforms.platform import Wanted
-
-if TYPE_CHECKING:
-    from reconciler.desired.files import JsonFiles
-    from reconciler.desired.nodes import Document
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.desired.nodes import problem
+from reconciler.desired.part import Part
 from reconciler.errors import Problem
 from reconciler.model import Binding, Comparison, Expectation, Probe
 from reconciler.near import near
 from reconciler.platforms.platform import Wanted
 from reconciler.secrecy import plain_secrets
-
-if TYPE_CHECKING:
-    from reconciler.desired.part import Part
 
 COMPARED = "verify.compare"  # among the terms that people approve
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from reconciler.desired.nodes import problem
+from reconciler.desired.nodes import Document, problem
 from reconciler.errors import Problem
 from reconciler.freeze import parse_cron
 from reconciler.model import Binding, Environment, Freeze, Requires, Rollout, seconds
 from reconciler.near import near
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Document
 
 MOST_DAYS = 31  # of one freeze
 

@@ -13,15 +13,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reconciler.desired.nodes import Document, Guess, dotted, problem
+from reconciler.desired.nodes import Document, Guess, Trail, dotted, problem
 from reconciler.errors import Problem
 from reconciler.near import MOST_HINTS, near, short
 from reconciler.stores.kinds import url_definitions
-
-if TYPE_CHECKING:
-    from reconciler.desired.nodes import Trail
 
 NAME = "reconciler.schema.json"
 SECRET = "put it into an environment variable and write env:NAME"

@@ -5,23 +5,19 @@ Only reads. The name of a file is a template here: what stands for the version i
 
 from __future__ import annotations
 
+import datetime
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from reconciler import gates
 from reconciler.engine.observe import heads
 from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import UnreadableError
-
-if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Iterable, Mapping
-
-    from reconciler.ledger import Manifest
-    from reconciler.model import Binding, Version
-    from reconciler.stores.contract import Properties
+from reconciler.ledger import Manifest
+from reconciler.model import Binding, Version
+from reconciler.stores.contract import Properties
 
 SLOT = "{}"
 

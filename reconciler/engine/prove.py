@@ -26,12 +26,12 @@ import logging
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from reconciler import verify
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.observe import observe_live
 from reconciler.engine.reading import reading
+from reconciler.engine.world import World
 from reconciler.errors import (
     ProofError,
     ReconcilerError,
@@ -41,10 +41,12 @@ from reconciler.errors import (
     redact,
 )
 from reconciler.model import (
+    Binding,
     EventKind,
     Health,
     HealthCode,
     Live,
+    ModelRef,
     Probe,
     Proof,
     Score,
@@ -52,10 +54,6 @@ from reconciler.model import (
     served,
 )
 from reconciler.platforms.contract import Answer, Target
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
-    from reconciler.model import Binding, ModelRef
 
 log = logging.getLogger(__name__)
 

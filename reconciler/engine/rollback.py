@@ -8,17 +8,14 @@ point as everything else can.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from reconciler import gates
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.way_back import is_rejected, way_back_to
 from reconciler.engine.world import World, timestamp, with_event
 from reconciler.errors import RefusedError
+from reconciler.ledger import Entry
 from reconciler.model import PROOFS, ArtifactState, Binding, EventKind, ModelRef, Observed, Record
-
-if TYPE_CHECKING:
-    from reconciler.ledger import Entry
 
 
 @dataclass(frozen=True)

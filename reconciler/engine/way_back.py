@@ -7,9 +7,9 @@ have been cut off before its proof, or a rejected version may have been put back
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from reconciler.engine.models import manifest_of, model_of, version_name
+from reconciler.engine.world import World
 from reconciler.model import (
     ArtifactState,
     Binding,
@@ -20,9 +20,6 @@ from reconciler.model import (
     Record,
     WayBack,
 )
-
-if TYPE_CHECKING:
-    from reconciler.engine.world import World
 
 
 def observe_way_back(world: World, observed: Observed) -> WayBack:

@@ -12,19 +12,16 @@ that notes finds the endpoint in sync and forgets it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # at run time: the file is read by this type
+from collections.abc import (
+    Iterable,
+    Mapping,  # at run time: the file is read by this type
+)
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError
 from reconciler.ledger.manifest import CODEC, check_moments, document_bytes, read_document
-from reconciler.model import ArtifactState, HealthCode, Sighting, drifted, last_deed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from reconciler.model import Observed
-    from reconciler.stores.contract import Store
+from reconciler.model import ArtifactState, HealthCode, Observed, Sighting, drifted, last_deed
+from reconciler.stores.contract import Store
 
 SCHEMA = "reconciler/sightings/v1"
 NAME = "_drift/seen.json"

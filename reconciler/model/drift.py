@@ -10,21 +10,15 @@ And what a change comes from, drift among other things.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from reconciler.model.observed import HealthCode
-from reconciler.model.plan import Action, Drift, FieldDiff
+from reconciler.model.desired import Binding
+from reconciler.model.observed import HealthCode, Live, Observed
+from reconciler.model.plan import Action, Change, Drift, FieldDiff, Plan
 from reconciler.model.reasons import Cause, Reason
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Set as AbstractSet
-
-    from reconciler.model.desired import Binding
-    from reconciler.model.observed import Live, Observed
-    from reconciler.model.plan import Change, Plan
-    from reconciler.model.records import Record
+from reconciler.model.records import Record
 
 SETTINGS = "settings."  # how the names of a binding's own settings begin
 OWNER, OURS = "owner", "this environment"  # the mark, as people see it beside the settings

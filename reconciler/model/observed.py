@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from reconciler.model.records import EventKind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.model.desired import Binding
-    from reconciler.model.places import Address
-    from reconciler.model.plan import Sighting
-    from reconciler.model.records import Event, Record
-    from reconciler.model.versions import Model, ModelRef, Recipe
+from reconciler.model.desired import Binding
+from reconciler.model.places import Address
+from reconciler.model.plan import Sighting
+from reconciler.model.records import Event, EventKind, Record
+from reconciler.model.versions import Model, ModelRef, Recipe
 
 
 class HealthCode(StrEnum):

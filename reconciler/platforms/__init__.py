@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import FILE, REGISTRY
-from reconciler.platforms.platform import Platform
+from reconciler.platforms.platform import Kind, Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from reconciler.platforms.platform import Kind
-
     Loader = tuple[str, str, Callable[[], Any]]  # the platform's name, who offers it, how to load
 
 GROUP = "reconciler.platforms"

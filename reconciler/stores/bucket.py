@@ -23,8 +23,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlencode
+from xml.etree.ElementTree import Element
 
 from reconciler.errors import (
     ConfigurationError,
@@ -51,9 +51,6 @@ from reconciler.stores.contract import (
     pieces,
     url_of,
 )
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
 
 MOST_FILE_BYTES = 512 * 1024 * 1024  # of one that is read whole
 MOST_PAGES = 10_000  # of up to 1,000 files

@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from xml.etree.ElementTree import Element
 
 from reconciler.errors import (
     ConfigurationError,
@@ -31,9 +32,6 @@ from reconciler.model import StoreUrl
 from reconciler.stores import Opening
 from reconciler.stores.bucket import Bucket, moment, shown_text
 from reconciler.stores.contract import Access, Properties
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
 
 ENDPOINT = "https://storage.googleapis.com"
 HOSTS = re.compile(r"storage\.googleapis\.com")

@@ -7,10 +7,8 @@ imported when a store of its kind is opened, and no sooner.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from reconciler.model import StoreUrl
+from reconciler.model import StoreUrl
 
 _BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[A-Za-z0-9._=-]+)*"
 _CONTAINER = r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*"
