@@ -6,17 +6,25 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.ci.event import default_branch, forked, pull_number, read_event, workflow_run
 from reconciler.ci.github import API_URL, GitHub, Pull
 from reconciler.errors import ConfigurationError, StalePlanError, remember_secret
-from reconciler.http.client import Http
+from reconciler.http.client import Http, Limits
+
+_SOON = 3.0, 5.0  # seconds to connect and to answer
 
 
 @contextlib.contextmanager
-def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iterator[GitHub]:
-    """The repository of the job, by its token; ConfigurationError says all that is missing."""
+def opened(
+    environ: Mapping[str, str], also_missing: Iterable[str] = (), *, patient: bool = True
+) -> Iterator[GitHub]:
+    """The repository of the job, by its token; ConfigurationError says all that is missing.
+
+    Who is not `patient` gets an answer or an error within seconds.
+    """
     token, repository = environ.get("GITHUB_TOKEN", ""), environ.get("GITHUB_REPOSITORY", "")
     missing = []
     if not token:
@@ -33,8 +41,11 @@ def opened(environ: Mapping[str, str], also_missing: Iterable[str] = ()) -> Iter
         raise ConfigurationError("\n".join(missing))
     remember_secret(token)
     hint = "GITHUB_API_URL names this machine, and no GitHub answers there"
-    with Http(threads=1, local_hint=hint) as http:
-        yield GitHub(http, environ.get("GITHUB_API_URL") or API_URL, repository, token)
+    api = environ.get("GITHUB_API_URL") or API_URL
+    limits: Limits = {"threads": 1} if patient else {"threads": 1, "retries": 1, "timeout_s": _SOON}
+    with Http(local_hint=hint, **limits) as http:
+        door = GitHub(http, api, repository, token)
+        yield door if patient else replace(door, patience_s=0.0)
 
 
 @contextlib.contextmanager

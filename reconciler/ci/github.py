@@ -93,13 +93,15 @@ class Comment:
 
 @dataclass(frozen=True)
 class GitHub:
-    """One repository, as the owner of a token may see it. `now` is in seconds since the epoch."""
+    """One repository, as the owner of a token may see it. `now` is in seconds since the epoch;
+    `patience_s` is the longest wait for a rate limit."""
 
     http: Http
     api: str
     repository: str
     token: str = field(repr=False)
     now: Callable[[], float] = time.time
+    patience_s: float = LONGEST_PAUSE_S
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError unless API and repository are what GitHub sets them to."""
@@ -137,9 +139,13 @@ class GitHub:
     def merged_as(self, commit: str) -> list[Pull]:
         """The pull requests that were merged as this commit: one, or none for a direct push."""
         what = f"looking for the pull request of commit {commit[:12]}"
+        return [pull for pull in self.merged_with(commit, what) if pull.merge == commit]
+
+    def merged_with(self, commit: str, what: str) -> list[Pull]:
+        """The merged pull requests that a commit is of."""
         listed = self.pages(f"commits/{commit}/pulls?", what, READ_PULLS)
         pulls = [pull_of(entry, answer) for entry, answer in listed]
-        return [pull for pull in pulls if pull.merged and pull.merge == commit]
+        return [pull for pull in pulls if pull.merged]
 
     def comments(self, number: int) -> list[Comment]:
         """Every comment on a pull request, the oldest first."""
@@ -239,7 +245,7 @@ class GitHub:
             tries -= 1
             wait_s = _wait_s(answer, self.now())
             tried = answer.status == 429 and method in RETRIED_METHODS  # by the client itself
-            if wait_s is None or wait_s > LONGEST_PAUSE_S or tried or not tries:
+            if wait_s is None or wait_s > self.patience_s or tried or not tries:
                 raise _explained(answer, wait_s, needs)
             self.http.pause(wait_s)
 

@@ -19,6 +19,7 @@ this program, which is what the look before each step is for.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 
 from reconciler import errors
 from reconciler.approval import Approval, only_ends, uncovered
+from reconciler.ci.approvers import approvers
 from reconciler.cli import choose, session, stopping
 from reconciler.cli.approval import approval, check
 from reconciler.cli.ending import Ending, make_report, report_exit_code, reported
@@ -36,7 +38,7 @@ from reconciler.console import say
 from reconciler.engine.run import concerns, converge
 from reconciler.engine.steps import Course, Ended, Goal
 from reconciler.engine.waves import only_wait
-from reconciler.engine.world import timestamp
+from reconciler.engine.world import World, timestamp
 from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
@@ -279,11 +281,11 @@ def _run(work: _Work, first: Plan, approved: Sequence[Plan]) -> dict[str, Ended]
     writes = not waits or any(map(plans.begun, approved))  # to be ended
     with (
         stopping.stoppable(opened.stop),
-        alone(order, opened, approved) if writes else contextlib.nullcontext(),
+        alone(order, opened, approved) if writes else contextlib.nullcontext(opened.world) as world,
         order.page.progress(len(changes), waves=waves) as progress,
     ):
         return converge(
-            opened.world,
+            world,
             opened.desired.bindings,
             first,
             progress,
@@ -295,14 +297,15 @@ def _run(work: _Work, first: Plan, approved: Sequence[Plan]) -> dict[str, Ended]
 
 
 @contextlib.contextmanager
-def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Iterator[None]:
-    """Hold the environment's lock inside, and mark the approved plans.
+def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Iterator[World]:
+    """Hold the environment's lock inside, and mark the approved plans. The world knows who approved
+    what is done in it.
 
     A second `apply` of a world that agrees must send no write at all, so the lock comes after the
     plan. Each step looks again and keeps to what was planned, so nothing depends on the gap.
     """
     opened.check_world()
-    world, stop = opened.world, opened.stop
+    world, stop = _approved_world(order, opened.world, approved), opened.stop
     now = timestamp(world.clock.now())
     environment = opened.desired.environment
     name, options = environment.name, environment.options
@@ -319,12 +322,22 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
             with contextlib.suppress(StoppedError):
                 for plan in approved if not stop.event.is_set() else ():
                     world.ledger.plans.begin(plan, world.actor, now)
-            yield
+            yield world
             with contextlib.suppress(StoppedError):
                 for plan in approved if not stop.event.is_set() else ():
                     world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
         finally:
             stop.lock = lock if lock.lost else None
+
+
+def _approved_world(order: Order, world: World, approved: Sequence[Plan]) -> World:
+    """The world, whose actor knows who approved it. Pull requests approve what `apply` does: those
+    of the approved plans, else the one of the commit. A training is no event."""
+    if order.command == "train" or world.actor.approvers is not None:
+        return world
+    plans = [plan.commit for plan in approved] or [world.actor.commit]
+    known = approvers(os.environ, plans if order.command == "apply" else ())
+    return replace(world, actor=replace(world.actor, approvers=known))
 
 
 def _unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:

@@ -70,13 +70,14 @@ def _roll_back(order: Order, how: Back, ending: Ending) -> tuple[Report, engine.
             "binds it again"
         )
         confirm(order.approval, "Roll back?")
-        with alone(order, opened):
+        with alone(order, opened) as world:
+            opened = replace(opened, world=world)
             seen = _readable(opened)
             if engine.rollback_of(opened.world, seen, how.to) != back:
                 raise errors.StalePlanError(
                     "the endpoint was changed meanwhile; look, and roll back again"
                 )
-            engine.order(opened.world, seen, back, how.reason or "rolled back by hand")
+            engine.order(world, seen, back, how.reason or "rolled back by hand")
         look = opened.observe()
         plan = opened.plan_of(look)
         report = carry_out(order, opened, plan, look.lost, ending, rolls_back=True)
@@ -114,9 +115,9 @@ def reinstate(name: str, version: str, where: Where, writing: Writing, reason: s
     with session.opened(order.desired, order.parallel) as opened:
         confirm(order.approval, f"Let version {version} be bound again?")
         (binding,) = opened.desired.bindings
-        with alone(order, opened):
-            seen = observe(opened.world, binding)
-            engine.reinstate(opened.world, seen, version, reason or "reinstated by hand")
+        with alone(order, opened) as world:
+            seen = observe(world, binding)
+            engine.reinstate(world, seen, version, reason or "reinstated by hand")
     say(f"{version} is no longer rejected; plan again")
     return Outcome()
 

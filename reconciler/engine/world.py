@@ -130,7 +130,8 @@ def with_event(
     """
     now, actor, ref = timestamp(world.clock.now()), world.actor, about or record.wanted
     name = record.version_of(ref) if version is None else version
-    event = Event(now, what, ref, actor.run, actor.commit, why, actor.who, name)
+    approvers = actor.approvers or ()
+    event = Event(now, what, ref, actor.run, actor.commit, why, actor.who, name, approvers)
     before = record.history
     if before and what is before[-1].what is EventKind.FAILED and before[-1].model == ref:
         before = before[:-1]

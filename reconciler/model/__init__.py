@@ -96,6 +96,7 @@ from reconciler.model.records import (
     MOST_EVENTS,
     PROOFS,
     Actor,
+    Approver,
     Event,
     EventKind,
     Record,

@@ -17,16 +17,32 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Actor:
-    """Who acts: the run, the person or service account, the git commit, and why it is forced.
+class Approver:
+    """Who approved what a run did. `of` names the pull request that was reviewed, or the
+    environment of the code host whose reviewers let the run go on."""
 
-    `run` tells runs apart; the others are "" where nobody knows them, `force` where it is not.
+    who: str
+    of: str
+
+    def __str__(self) -> str:
+        """`ada (pull request 7)`."""
+        return f"{self.who} ({self.of})"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: the run, the person or service account, the git commit, why it is forced, and who
+    approved it.
+
+    `run` tells runs apart; the others are "" where nobody knows them, `force` where it is not, and
+    `approvers` None where the code host was not asked.
     """
 
     run: str
     who: str = ""
     commit: str = ""
     force: str = ""
+    approvers: tuple[Approver, ...] | None = None
 
     def __str__(self) -> str:
         """Who it is, or the run where nobody knows that."""
@@ -64,6 +80,12 @@ class Event:
     why: str = ""
     who: str = ""
     version: str = ""
+    approvers: tuple[Approver, ...] = ()
+
+    @property
+    def approval(self) -> str:
+        """`approved by ada (pull request 7)`; "" where no approver is on record."""
+        return f"approved by {', '.join(map(str, self.approvers))}" if self.approvers else ""
 
     @property
     def name(self) -> str:

@@ -163,7 +163,8 @@ def _before(why: Explanation) -> Iterator[str]:
 
 def _actor(event: Event, commits: Mapping[str, str]) -> str:
     who = f" of {event.who}" if event.who else ""
-    return f"run {event.run}{who}{_commit(event.commit, commits)}"
+    approval = f", {event.approval}" if event.approval else ""
+    return f"run {event.run}{who}{_commit(event.commit, commits)}{approval}"
 
 
 def _commit(commit: str, commits: Mapping[str, str]) -> str:

@@ -54,6 +54,7 @@ def _events(look: Look, history: History) -> list[str]:
         said = history.commits.get(event.commit, "") if event.commit != before else ""
         before = event.commit
         lines += [*head, *look.lines(said, 4, "dim")]
+        lines += look.lines(event.approval, 4, "dim")
         lines += look.lines(event.why, 4, "dim" if event.what in PROOFS else "yellow")
     return lines
 
@@ -68,7 +69,7 @@ def history_markdown(history: History) -> str:
     if history.unread:
         parts.append(escaped(_unread(history)))
     if history.events:
-        heads_ = ["at", "what", "model", "run", "by", "commit", "why"]
+        heads_ = ["at", "what", "model", "run", "by", "approved by", "commit", "why"]
         parts.append(table(heads_, [_event_row(event) for event in history.events]))
     return "\n\n".join(parts) + "\n"
 
@@ -80,7 +81,8 @@ def _version_row(made: MadeVersion) -> list[str]:
 
 def _event_row(event: Event) -> list[str]:
     cells = [event.at, event.what, event.name, event.run, event.who]
-    return [escaped(cell) for cell in (*cells, event.commit[:12], event.why)]
+    cells += [", ".join(map(str, event.approvers)), event.commit[:12], event.why]
+    return [escaped(cell) for cell in cells]
 
 
 def _actor(event: Event) -> str:

@@ -298,6 +298,7 @@ class Done:
     names: tuple[str, ...]
     run: str
     who: str
+    approval: str
     commit: str
     whys: tuple[str, ...]
 
@@ -316,11 +317,11 @@ def done(endpoints: Iterable[Endpoint]) -> list[Done]:
 
 def _done_at(endpoint: Endpoint) -> Iterator[Done]:
     """The work at one endpoint, a line for each run and model."""
-    alike: dict[tuple[str, str, str, str], list[tuple[str, Event]]] = {}
+    alike: dict[tuple[str, ...], list[tuple[str, Event]]] = {}
     for what, event in _labelled(endpoint.history.events):
-        by = (event.run, event.who, event.commit, event.name)
+        by = (event.run, event.who, event.approval, event.commit, event.name)
         alike.setdefault(by, []).append((what, event))
-    for (run, who, commit, model), group in alike.items():
+    for (run, who, approval, commit, model), group in alike.items():
         yield Done(
             at=group[-1][1].at,
             what=tuple(dict.fromkeys(what for what, _ in group)),
@@ -328,6 +329,7 @@ def _done_at(endpoint: Endpoint) -> Iterator[Done]:
             names=(endpoint.row.name,),
             run=run,
             who=who,
+            approval=approval,
             commit=commit,
             whys=tuple(dict.fromkeys(e.why for _, e in group if e.why and e.what not in PROOFS)),
         )

@@ -111,6 +111,8 @@ class StandIn:
         self.tokens: dict[str, User] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
         self.comments: dict[int, list[dict[str, Any]]] = {}
+        self.reviews: dict[int, list[dict[str, Any]]] = {}
+        self.approvals: list[dict[str, Any]] = []  # of every run, by reviewers of its environment
         self.artifacts: list[Artifact] = []
         self.issues: dict[int, dict[str, Any]] = {}
         self.refuses_pulls: Answer | None = None  # what a new pull request is answered
@@ -160,6 +162,17 @@ class StandIn:
         }
         self.comments[number].append(made)
         return made
+
+    def review(self, number: int, login: str | None, state: str, commit: str = "") -> None:
+        """Review a pull request, at its head or another commit; None: an account that is gone."""
+        user, head = login and {"id": 9, "login": login}, self.pulls[number]["head"]["sha"]
+        review = {"user": user, "state": state, "commit_id": commit or head}
+        self.reviews.setdefault(number, []).append(review)
+
+    def answer_run(self, login: str, state: str, *environments: str) -> None:
+        """Let every run go on to protected environments, or not: `approved` or `rejected`."""
+        user, named = {"id": 9, "login": login}, [{"id": 1, "name": each} for each in environments]
+        self.approvals.append({"state": state, "comment": "", "user": user, "environments": named})
 
     def keep_artifact(self, name: str, content: bytes, **more: Any) -> Artifact:
         """Keep what a run uploaded."""
@@ -222,6 +235,12 @@ class StandIn:
             p for p in self.pulls.values() if commit in (p["merge_commit_sha"], p["head"]["sha"])
         ]
         return Answer(200, _page(asked, named))
+
+    def _reviews(self, asked: Asked, number: int) -> Answer:
+        return Answer(200, _page(asked, self.reviews.get(number, [])))
+
+    def _approvals(self, asked: Asked, run: int) -> Answer:
+        return Answer(200, self.approvals)
 
     def _list_artifacts(self, asked: Asked) -> Answer:
         found = [one.shown for one in self.artifacts if one.name == asked.query["name"]]
@@ -393,6 +412,8 @@ _ROUTES: list[tuple[str, str, tuple[str, str] | None, Callable[..., Answer]]] = 
     ("POST", r"/git/refs", ("contents", "write"), StandIn._create_ref),
     ("PATCH", r"/git/refs/heads/(.+)", ("contents", "write"), StandIn._update_ref),
     ("GET", r"/commits/([0-9a-f]{40})/pulls", _READ, StandIn._pulls_of_commit),
+    ("GET", r"/pulls/(\d+)/reviews", _READ, StandIn._reviews),
+    ("GET", r"/actions/runs/(\d+)/approvals", ("actions", "read"), StandIn._approvals),
     ("GET", r"/actions/artifacts", ("actions", "read"), StandIn._list_artifacts),
     ("GET", r"/actions/runs", ("actions", "read"), StandIn._list_runs),
     ("GET", r"/actions/runs/(\d+)/artifacts", ("actions", "read"), StandIn._artifacts_of_run),

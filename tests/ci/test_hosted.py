@@ -263,7 +263,9 @@ def test_the_token_of_github_reaches_no_command_that_does_not_ask_it(hub: Hub) -
           command: {}
 """
     for name, given in (
-        ("apply", False),
+        ("apply", True),
+        ("rollback", True),
+        ("train", False),
         ("validate", False),
         ("plan", False),
         ("drift", False),

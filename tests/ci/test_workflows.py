@@ -82,9 +82,13 @@ def test_a_pull_request_is_validated_planned_merged_and_applied(hub: Hub) -> Non
     assert "**breast-cancer**" in comment
     assert "2026-10 → 2026-11" in comment
     assert hub.served()["breast-cancer"] == "2026-10", "a plan changes nothing"
+    hub.github.review(pull.number, "ada", "APPROVED")
+    hub.github.answer_run("kim", "approved", "production")
     hub.github.asked.clear()
     well(hub.run("reconcile", push := pull.merge()))
     assert hub.served()["breast-cancer"] == "2026-11"
+    approval = f"approved by ada (pull request {pull.number}), kim (environment production)"
+    assert approval in " ".join(hub.command("explain", "breast-cancer").split())
     _, told = pull.comments
     assert "1 changed, 1 proved, 0 failed" in told
     assert [str(one).replace("/repos/octo/endpoints", "") for one in hub.github.asked] == [
@@ -94,6 +98,9 @@ def test_a_pull_request_is_validated_planned_merged_and_applied(hub: Hub) -> Non
         f"GET /storage/{hub.github.artifacts[0].id}",
         f"GET /issues/{pull.number}/comments",
         "POST /graphql",
+        f"GET /commits/{pull.head}/pulls",
+        f"GET /pulls/{pull.number}/reviews",
+        f"GET /actions/runs/{hub.runner.run_id}/approvals",
         f"GET /commits/{push.commit}/pulls",
         f"GET /issues/{pull.number}/comments",
         f"POST /issues/{pull.number}/comments",
