@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # What one platform keeps over one store it keeps over each; all combinations are in the long run.
 ELSEWHERE = (
-    *("studio new, blob", "shelves, folder", "shelves, blob", "ray, s3"),
+    *("studio new, blob", "shelves, folder", "shelves, blob", "shelves, gs", "ray, s3"),
     *("azureml emulated, folder", "azureml emulated, blob"),  # they run what is deployed
 )
 WORLDS = [

@@ -33,7 +33,7 @@ from reconciler.stores import open_store
 from reconciler.stores.alive import OURS
 from reconciler.stores.folder import FolderStore
 from tests.lab import Lab, LabClock
-from tests.stores.buckets import KEY, new_bucket, opening, s3_server
+from tests.stores.buckets import KEY, Google, google_key, new_bucket, opening, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,22 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["folder", "blob", "s3"])
+@pytest.fixture
+def google() -> Iterator[Google]:
+    with Google() as server:
+        yield server
+
+
+def bucket_of(request: pytest.FixtureRequest) -> tuple[StoreUrl, str]:
+    """A place in an empty bucket of the kind that a fixture is asked for, and the key to it."""
+    if request.param == "s3":
+        url = request.getfixturevalue("s3")
+        return StoreUrl(f"s3://{new_bucket(url)}/prod", None, url), KEY
+    google = request.getfixturevalue("google")
+    return StoreUrl(f"gs://{google.bucket}/prod", None, google.url), google_key(google.url)
+
+
+@pytest.fixture(params=["folder", "blob", "s3", "gs"])
 def store(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Iterator[Any]:
     if request.param == "folder":
         (tmp_path / "store").mkdir()
@@ -67,11 +82,9 @@ def store(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Iterator[
     elif request.param == "blob":
         yield lab.world().ledger._locks
     else:
-        url = request.getfixturevalue("s3")
+        at, key = bucket_of(request)
         with Http(backoff_s=0) as http:
-            yield open_store(
-                StoreUrl(f"s3://{new_bucket(url)}", None, url), KEY, opening(http, url)
-            )
+            yield open_store(at, key, opening(http, at.endpoint))
 
 
 @dataclass
@@ -267,14 +280,13 @@ from reconciler.stores.folder import FolderStore
 
 kind, where, lease_s, times = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 room.LEASE_S, room.LOOK_S = lease_s, 0.02
-if kind == "s3":
+if kind in ("s3", "gs"):
     from reconciler.model import StoreUrl
     from reconciler.stores import open_store
-    from tests.stores.buckets import KEY, opening
+    from tests.stores.buckets import opening
 
-    url = os.environ["S3_URL"]
-    at = StoreUrl(os.environ["S3_STORE"], None, url)
-    store = open_store(at, KEY, opening(Http(threads=2), url))
+    url, at, key = (os.environ[f"BUCKET_{part}"] for part in ("SERVER", "URL", "KEY"))
+    store = open_store(StoreUrl(at, None, url), key, opening(Http(threads=2), url))
 elif kind == "blob":
     store = compose.connect(compose.load(where)["local"], Http(threads=2)).ledger._locks
 else:
@@ -322,15 +334,16 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.fixture(params=["folder", "blob", "s3"])
+@pytest.fixture(params=["folder", "blob", "s3", "gs"])
 def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runs]:
     lab = Lab(tmp_path, door="server", clock=time.time)
     (tmp_path / "store").mkdir()
     where = lab.services if request.param == "blob" else tmp_path / "store"
     environ = lab.environ
-    if request.param == "s3":
-        url = request.getfixturevalue("s3")
-        environ = {**environ, "S3_URL": url, "S3_STORE": f"s3://{new_bucket(url)}/prod"}
+    if request.param in ("s3", "gs"):
+        at, key = bucket_of(request)
+        mine = {"BUCKET_SERVER": at.endpoint, "BUCKET_URL": at.url, "BUCKET_KEY": key}
+        environ = {**environ, **mine}
     made = Runs(request.param, where, environ, tmp_path / "diary")
     yield made
     for process in made.processes:

@@ -127,8 +127,7 @@ class Google:
         class Handler(_Handler):
             world = google
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
@@ -146,9 +145,15 @@ class Google:
         return self.generation
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that come at a time; one too many is tried after 1 s
+    daemon_threads = True
+
+
 class _Handler(BaseHTTPRequestHandler):
     world: Google
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body of an answer are two packets
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

@@ -30,6 +30,7 @@ TWINS = {
     "shelves, folder": "tests.twins.shelves:folder",
     "shelves, blob": "tests.twins.shelves:blob",
     "shelves, s3": "tests.twins.shelves:s3",
+    "shelves, gs": "tests.twins.shelves:google",
 }
 # Those whose server only live tests have.
 LIVE = {"shelves, azurite": "tests.twins.shelves:azure"}

@@ -14,7 +14,7 @@ from reconciler.platforms import platforms
 from reconciler.stores.contract import url_of
 from tests.lab import APART, Lab
 from tests.stores.azurite import ACCOUNT, azurite
-from tests.stores.buckets import KEY, new_bucket, s3_server
+from tests.stores.buckets import KEY, Google, google_key, new_bucket, s3_server
 from tests.twins.contract import VERSIONS, QuickClock, Twin, files_of, sha256
 
 if TYPE_CHECKING:
@@ -225,6 +225,16 @@ def s3(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[T
     """With a store in a bucket of S3."""
     with registered(folder, monkeypatch), s3_server() as server:
         made = InBucket(folder, f"s3://{new_bucket(server)}/below", server, KEY)
+        made.begin()
+        yield made
+
+
+@contextlib.contextmanager
+def google(folder: Path, monkeypatch: pytest.MonkeyPatch, apart: bool) -> Iterator[Twin]:
+    """With a store in a bucket of the stand-in of Google Cloud Storage."""
+    with registered(folder, monkeypatch), Google() as server:
+        at, key = f"gs://{server.bucket}/below", google_key(server.url)
+        made = InBucket(folder, at, server.url, key)
         made.begin()
         yield made
 
