@@ -13,6 +13,7 @@ import typer
 from reconciler import __version__
 from reconciler.cli.begin_app import begin
 from reconciler.cli.ci_app import ci
+from reconciler.cli.completing import binding_argument, environment_option
 from reconciler.cli.options import (
     EMULATOR_PORT,
     SERVICES,
@@ -61,7 +62,7 @@ app = typer.Typer(
 app.registered_commands.extend(begin.registered_commands)  # the first of the help
 app.add_typer(ci)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The binding.")]
+Name = Annotated[str, binding_argument("NAME", "The binding.")]
 
 
 def _version(print_version: bool) -> None:
@@ -252,13 +253,13 @@ def reinstate(
 
 @command(app, VERSIONS, "reconciler promote 'bike-*' --from staging --to production")
 def promote(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The binding, or a pattern: 'bike-*'.")
-    ],
+    name: Annotated[str, binding_argument("NAME", "The binding, or a pattern: 'bike-*'.")],
     from_: Annotated[
-        str, typer.Option("--from", metavar="ENVIRONMENT", help="Where the version is now.")
+        str, environment_option("--from", metavar="ENVIRONMENT", text="Where the version is now.")
     ],
-    to: Annotated[str, typer.Option("--to", metavar="ENVIRONMENT", help="Where it is to go.")],
+    to: Annotated[
+        str, environment_option("--to", metavar="ENVIRONMENT", text="Where it is to go.")
+    ],
     services: ServicesOption = SERVICES,
     dry_run: DryRunOption = False,
 ) -> Outcome:
@@ -329,7 +330,7 @@ def export(
     where: Where,
     log: Log,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Bindings (default: all).")
+        list[str] | None, binding_argument("[NAME]...", "Bindings (default: all).")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write one NAME.json per binding.")

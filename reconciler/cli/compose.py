@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import desired
 from reconciler.cli.stopping import Stop, SystemClock
-from reconciler.desired.schema import Schema, composed
+from reconciler.desired.schema import Schema
 from reconciler.engine.taking import Taking, TakingRegistered
 from reconciler.engine.world import Idle, World, timestamp
 from reconciler.errors import ConfigurationError, ReconcilerError, RefusedError
@@ -78,7 +78,7 @@ def schema_text() -> str:
 
 def rules() -> Schema:
     """That schema, to check documents by."""
-    return composed(tuple((name, platform.schema) for name, platform in platforms().items()))
+    return desired.composed_of(platforms())
 
 
 def demo_of(name: str) -> tuple[Platform, Demo]:

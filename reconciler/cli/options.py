@@ -21,6 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from reconciler.auth import Auth
+from reconciler.cli.completing import environment_option, globs_option
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Page
@@ -145,11 +146,10 @@ class Named:
     services: ServicesOption = SERVICES
     environment: Annotated[
         str | None,
-        typer.Option(
-            "--environment",
-            "-e",
+        environment_option(
+            *("--environment", "-e"),
             envvar="RECONCILER_ENVIRONMENT",
-            help="Environment to work on (default: the only one).",
+            text="Environment to work on (default: the only one).",
         ),
     ] = None
 
@@ -169,12 +169,10 @@ class Some:
     """Which of its bindings, by name and label."""
 
     target: Annotated[
-        list[str] | None,
-        typer.Option("--target", "-t", metavar="GLOB", help="Only bindings with such names."),
+        list[str] | None, globs_option("--target", "-t", "Only bindings with such names.")
     ] = None
     exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", "-x", metavar="GLOB", help="No bindings with such names."),
+        list[str] | None, globs_option("--exclude", "-x", "No bindings with such names.")
     ] = None
     label: Annotated[
         list[str] | None,

@@ -14,6 +14,7 @@ what is wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
@@ -28,6 +29,14 @@ from reconciler.desired.tree import Budget, Files, read_tree
 from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Desired, Source
 from reconciler.platforms.platform import Platform
+
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
+def composed_of(platforms: Mapping[str, Platform]) -> Schema:
+    """The schema of documents for these platforms."""
+    return schema.composed(tuple((name, platform.schema) for name, platform in platforms.items()))
 
 
 def load(
@@ -52,7 +61,7 @@ def load(
     """
     display = root.as_posix() if display is None else display
     budget = Budget()
-    rules = schema.composed(tuple((name, platform.schema) for name, platform in platforms.items()))
+    rules = composed_of(platforms)
     files = read_tree(root, display, budget)
     tables = {path: text for path, text in (instead or {}).items() if is_table(path)}
     files.texts |= {path: text for path, text in (instead or {}).items() if path not in tables}
@@ -79,6 +88,17 @@ def load(
     if not only:
         raise ConfigurationError(summed(problems))
     return _unspoilt(desired, resolver, only, summed(problems), files)
+
+
+def names(root: Path, platforms: Mapping[str, Platform]) -> list[tuple[str, str, PurePosixPath]]:
+    """Kind, name and folder of every document of a tree that could be read; what is wrong with
+    others is for `load` to say. A name that is none, which a shell may obey, is left out.
+    """
+    budget, rules = Budget(), composed_of(platforms)
+    templates, _, _ = _documents(read_tree(root, root.as_posix(), budget), budget)
+    documents, _, _ = _generated(Generators(root, budget, rules, {}), templates)
+    named = ((d.text("kind"), d.text("metadata", "name"), folder) for folder, d in documents)
+    return [(k, name, folder) for k, name, folder in named if k and name and _NAME.fullmatch(name)]
 
 
 def models(root: Path) -> frozenset[str]:
