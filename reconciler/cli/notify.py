@@ -109,23 +109,29 @@ def _json(environment: str, command: str, events: list[tuple[str, str, str]]) ->
 
 
 def _slack(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
-    text = _text(environment, command, events)
-    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    text = "\n".join(_lines(environment, command, events))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
 
 
 def _teams(environment: str, command: str, events: list[tuple[str, str, str]]) -> dict[str, Any]:
-    text = _text(environment, command, events).replace("\n", "\n\n")
-    block = {"type": "TextBlock", "text": text, "wrap": True}
-    card = {"type": "AdaptiveCard", "version": "1.4", "body": [block]}
+    """A card of plain runs of text: in a `TextBlock`, words of others could be links."""
+    runs = ({"type": "TextRun", "text": line} for line in _lines(environment, command, events))
+    blocks = [{"type": "RichTextBlock", "inlines": [run]} for run in runs]
+    card = {"type": "AdaptiveCard", "version": "1.4", "body": blocks}
     kind = "application/vnd.microsoft.card.adaptive"
     return {"type": "message", "attachments": [{"contentType": kind, "content": card}]}
 
 
-def _text(environment: str, command: str, events: list[tuple[str, str, str]]) -> str:
-    lines = [f"• {name} {what}: {text}" for what, name, text in events[:MOST_LINES]]
+def _lines(environment: str, command: str, events: list[tuple[str, str, str]]) -> list[str]:
+    """A line for each event; none can be forged, nor turned around, by what an event tells."""
+    from reconciler.render.cells import visible
+
+    told = [(name, what, redact(text).split("\n")) for what, name, text in events[:MOST_LINES]]
+    lines = [visible(f"• {name} {what}: {'; '.join(text)}") for name, what, text in told]
     if len(events) > MOST_LINES:
         lines.append(f"• and {len(events) - MOST_LINES:,} more")
-    return redact("\n".join([f"{environment}: reconciler {command}", *lines]))
+    return [f"{environment}: reconciler {command}", *lines]
 
 
 _BODIES = {NoticeForm.JSON: _json, NoticeForm.SLACK: _slack, NoticeForm.TEAMS: _teams}

@@ -133,6 +133,17 @@ def test_a_run_tells_of_roll_backs_failures_spared_endpoints_and_what_is_well_ag
     ]
 
 
+def shown_by(form: str, body: dict[str, Any]) -> str:
+    """What a chat shows of a message; a `TextRun` of Teams is no Markdown, a `TextBlock` is."""
+    if form == "slack":
+        assert not body["mrkdwn"]
+        return str(body["text"])
+    (card,) = body["attachments"]
+    blocks = card["content"]["body"]
+    assert {block["type"] for block in blocks} == {"RichTextBlock"}
+    return "\n".join(run["text"] for block in blocks for run in block["inlines"])
+
+
 @pytest.mark.parametrize("form", ["slack", "teams"])
 def test_slack_and_teams_get_their_own_shape(
     lab: Lab, command: Command, hook: Hook, form: str
@@ -140,10 +151,23 @@ def test_slack_and_teams_get_their_own_shape(
     wants(lab, f"{{url: env:ALERTS_URL, form: {form}}}")
     fail(lab, command)
     ((_, body),) = hook.heard
-    text = body["text"] if form == "slack" else body["attachments"][0]["content"]["body"][0]["text"]
+    text = shown_by(form, body)
     assert text.startswith("local: reconciler apply\n")
     assert "diabetes-young failed: " in text
-    assert "<" not in text
+
+
+@pytest.mark.parametrize("form", ["slack", "teams"])
+def test_what_others_say_stays_in_its_line_and_is_no_markup(
+    lab: Lab, hook: Hook, form: str
+) -> None:
+    wants(lab, f"{{url: env:ALERTS_URL, form: {form}}}")
+    told = "<!channel> [fix](https://e.example) \x1b[1A\u202e\n• b healed: all is well"
+    notify.notify(lab.desired().environment, "apply", [("failed", "a", told)])
+    ((_, body),) = hook.heard
+    title, line = shown_by(form, body).split("\n")
+    assert title == "local: reconciler apply"
+    assert line.endswith("\\x1b[1A\\u202e; • b healed: all is well")
+    assert ("<" in line) == (form == "teams")
 
 
 @pytest.mark.parametrize("status", [302, 403, 500])
