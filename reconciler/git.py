@@ -190,7 +190,10 @@ def run(
             check=False,
         )
     except OSError as exc:
-        raise ConfigurationError(f"git cannot be run: {exc.strerror}; install it") from exc
+        why = f"git cannot be run: {exc.strerror}; install it"
+        if exc.filename == folder:
+            why = f"{folder} cannot be entered: {exc.strerror}; give this user access to the folder"
+        raise ConfigurationError(why) from exc
     except subprocess.TimeoutExpired as exc:
         what = f"git {arguments[0]} did not end within {_LONGEST_S:.0f} s"
         raise ConfigurationError(f"{what}; run it in {folder} to see why") from exc

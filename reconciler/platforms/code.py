@@ -1,6 +1,6 @@
 """The files that a training or an application runs: what git tracks in a folder, as it lies there.
 
-Outside of a repository, and without git, it is every file that is not hidden.
+Outside of a repository it is every file that is not hidden.
 
 The digest is part of the training key, so it must say what runs and nothing else. Names, contents
 and execute bits count, since each changes what a command does. Times, owners and the order of a
@@ -109,11 +109,17 @@ def _why_not_files(folder: Path, _: object) -> str:
 def _tracked(folder: Path) -> list[str] | None:
     """The names that git tracks below the folder; None where it is in no repository.
 
-    ConfigurationError where git cannot tell, such as in a folder of another user: every file in
-    place of the tracked ones would be another version, and would take what nobody committed.
+    ConfigurationError where git cannot tell, such as in a folder of another user, or in a clone on
+    a machine without git: every file in place of the tracked ones would be another version, and
+    would take what nobody committed.
     """
     if shutil.which("git") is None:
-        return None
+        whole = folder.resolve()
+        clone = next((top for top in (whole, *whole.parents) if (top / ".git").exists()), None)
+        if clone is None:
+            return None
+        why = f"git is not installed, and only git knows which files the clone {clone} tracks"
+        raise ConfigurationError(f"{why}; install it")
     done = git.run(folder, "ls-files", "-z", "--cached", "--recurse-submodules", "--", ".")
     try:
         return None if git.outside(done) else os.fsdecode(git.good(done)).split("\0")[:-1]

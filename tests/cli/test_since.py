@@ -12,6 +12,7 @@ import pytest
 from reconciler.cli import compose
 from reconciler.cli.since import since
 from reconciler.errors import ConfigurationError
+from reconciler.git import run
 from tests.desired.trees import write
 from tests.desired.two import FLEETS, NEW
 
@@ -238,6 +239,8 @@ def test_a_shallow_clone_is_said_with_the_fix(
 def test_a_machine_without_git_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refusal("main").startswith("git cannot be run: No such file or directory; install it")
+    with pytest.raises(ConfigurationError, match="gone cannot be entered: No such file"):
+        run(tmp_path / "gone", "status")
 
 
 def test_what_git_says_otherwise_is_passed_on() -> None:

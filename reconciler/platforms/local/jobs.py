@@ -124,7 +124,10 @@ class LocalJobs(Trainer):
         if ended is None and cancelled:
             return Job(JobState.CANCELLED)
         if ended is None:
-            why = "its process was killed, or the machine was restarted, before it ended"
+            why = (
+                "its process was killed, or the machine was restarted or out of disk space, before "
+                "it ended"
+            )
             return Job(JobState.FAILED, self._with_log(job, why))
         if why := ended["failure"]:
             state = JobState.CANCELLED if cancelled else JobState.FAILED
