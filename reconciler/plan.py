@@ -369,7 +369,7 @@ def _change(observed: Observed, step: _Step) -> Change:
         drift=drift,
     )
     change = _allowed(binding, change)
-    return replace(change, cause=cause_of(observed, change.action, change.code))
+    return replace(change, cause=cause_of(observed, change))
 
 
 def _allowed(binding: Binding, change: Change) -> Change:

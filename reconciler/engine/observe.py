@@ -75,7 +75,14 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
             artifact = Artifact(ArtifactState.FAILED, ref, exc.message)
         metrics, version = _of_live(world, binding, live, artifact, record)
         seen = Observed(binding, live, artifact, metrics, version, record)
-        seen = replace(seen, way_back=observe_way_back(world, seen))
+        good = record.good if record else None
+        proved = (version_name(world, binding, good, record) or good.short_name) if good else ""
+        return replace(
+            seen,
+            way_back=observe_way_back(world, seen),
+            proved_version=proved,
+            proved_otherwise=proved_otherwise(world, binding, artifact.ref, record),
+        )
     except NotKnownError as exc:
         refusal = Refusal(Reason.NOT_KNOWN_OFFLINE, exc.message)
         live = Live(Health(HealthCode.HEALTHY), refusal=refusal)
@@ -86,10 +93,6 @@ def observe(world: World, binding: Binding, looked: Callable[[], Live] | None = 
             live = Live(Health(HealthCode.HEALTHY), refusal=Refusal(Reason.REFUSED, exc.message))
         begun = world.ledger.may_have_begun(binding.address, ref)
         return Observed(binding, live, Artifact(ArtifactState.UNKNOWN, ref), begun=begun)
-    good = record.good if record else None
-    proved = (version_name(world, binding, good, record) or good.short_name) if good else ""
-    otherwise = proved_otherwise(world, binding, artifact.ref, record)
-    return replace(seen, proved_version=proved, proved_otherwise=otherwise)
 
 
 def observe_live(

@@ -31,6 +31,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import ConflictError, ReconcilerError, UnreadableError
@@ -123,7 +124,7 @@ class Ledger:
 
     def ref(self, version: Version) -> ModelRef:
         """Where the model file of a version is, or will be."""
-        return ModelRef(url_of(self._store.base, self.model_name(version)))
+        return _ref(self._store.base, self.model_name(version))
 
     def record_name(self, address: Address) -> str:
         """The file of the record of an address: one, however bindings write its case."""
@@ -295,6 +296,11 @@ class Ledger:
             return None if file is None else Entry(parse_manifest(file.content, name), file.etag)
 
         return self._seen(name, read) if self._seen is not None else read()
+
+
+@cache  # asked for again and again
+def _ref(base: str, name: str) -> ModelRef:
+    return ModelRef(url_of(base, name))
 
 
 def _is_manifest(name: str) -> bool:

@@ -147,9 +147,9 @@ def settings_diffs(observed: Observed) -> tuple[FieldDiff, ...]:
 # --- what a change comes from ------------------------------------------------------------------
 
 
-def cause_of(observed: Observed, action: Action, code: str) -> Cause:
+def cause_of(observed: Observed, change: Change) -> Cause:
     """The cause of a change, as the endpoint's record and the version's manifest show it."""
-    record, drift = observed.record, drifted(observed)
+    record, drift, action, code = observed.record, change.drift, change.action, change.code
     proved = record is not None and record.proved_at != "" and record.good == observed.artifact.ref
     restores = action is Action.CREATE and code == Reason.ROLL_BACK
     if drift is not None and (proved or restores or action is Action.NOOP):

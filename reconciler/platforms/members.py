@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -64,11 +64,11 @@ def lists(value: Mapping[str, Any], name: str) -> list[Any]:
     return _typed(value, name, list, "a list")
 
 
-def _typed(value: Mapping[str, Any], name: str, kind: Callable[[], _Kind], words: str) -> _Kind:
+def _typed(value: Mapping[str, Any], name: str, kind: type[_Kind], words: str) -> _Kind:
     item = member(value, name)
     if item is None:
         return kind()
-    if not isinstance(item, cast("type[_Kind]", kind)):
+    if not isinstance(item, kind):
         raise UnreadableError(f"{name} is {type(item).__name__}, not {words}")
     return item
 
