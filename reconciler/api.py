@@ -21,6 +21,7 @@ from typing import TextIO
 from reconciler import console
 from reconciler.approval import Approval
 from reconciler.cli import applying, choose, compose, session
+from reconciler.cli.ending import Ending
 from reconciler.cli.output import Page
 from reconciler.cli.progress import HeartbeatProgress
 from reconciler.model import Desired, Plan, Report
@@ -62,7 +63,7 @@ def apply(wanted: Desired, approved: Plan, *, lock_timeout_s: float = 90.0) -> R
     prune = choose.pruning(wanted, approval.prunes, None)
     order = applying.Order("apply", wanted, _Logged(), approval, None, lock_timeout_s, prune=prune)
     with _logged():
-        return applying.apply_now(order)
+        return applying.apply_now(order, Ending("apply"))
 
 
 @dataclass(frozen=True)

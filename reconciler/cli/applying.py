@@ -39,7 +39,7 @@ from reconciler.engine.run import concerns, converge
 from reconciler.engine.steps import Course, Ended, Goal
 from reconciler.engine.waves import only_wait
 from reconciler.engine.world import World, timestamp
-from reconciler.errors import ReconcilerError, RefusedError, StalePlanError, StoppedError
+from reconciler.errors import RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
 from reconciler.model import Action, Desired, Failure, NotDeclared, Plan, Reason, Report
@@ -86,7 +86,7 @@ def apply(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
     return reported("apply", writing, page, work)
 
 
-def apply_now(order: Order, ending: Ending | None = None) -> Report:
+def apply_now(order: Order, ending: Ending) -> Report:
     """The report of one apply, with its plan shown and approved on the way.
 
     If it is not approved, the ending has the reason and the plan.
@@ -98,27 +98,23 @@ def apply_now(order: Order, ending: Ending | None = None) -> Report:
         first = overridden(first) if force else first
         part = only_ends(first)
         order.page.show(part, to=sys.stderr)
-        if ending is not None:
-            ending.planned = part
+        ending.planned = part
+        fresh = replace(first, frozen=part.frozen, excess=part.excess)
         try:
-            check(
-                order.approval,
-                replace(first, frozen=part.frozen, excess=part.excess),
-                opened.world.ledger.plans,
-            )
+            check(order.approval, fresh, opened.world.ledger.plans)
         except (RefusedError, StalePlanError) as exc:
-            if ending is not None:
-                ending.report = _not_begun(replace(first, commit=order.desired.commit), exc)
+            failures = _failed(first.environment, exc.message, exc.exit_code)
+            planned = replace(first, commit=order.desired.commit)
+            ending.report = Report(planned, failures=failures)
             raise
         if part is not first:  # approved plans are not used up: the rest of them is still to come
             order = replace(order, approval=Approval(yes=True, force=force))
         return carry_out(order, opened, part, seen.lost, ending)
 
 
-def _not_begun(plan: Plan, why: ReconcilerError) -> Report:
-    name = plan.environment
-    failure = Failure(name, f"environment {name}", why.message, why.exit_code)
-    return Report(plan, failures=(failure,))
+def _failed(environment: str, why: str, code: int) -> tuple[Failure, ...]:
+    """The failure of a whole environment."""
+    return (Failure(environment, f"environment {environment}", why, code),)
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,7 @@ def carry_out(
     opened: Session,
     first: Plan,
     lost: NotDeclared,
-    ending: Ending | None = None,
+    ending: Ending,
     *,
     rolls_back: bool = False,
 ) -> Report:
@@ -175,8 +171,7 @@ def carry_out(
     """
     goal = Goal.ROLLED_BACK if rolls_back else Goal.SERVED
     work = _work(order, opened, first, lost, goal, time.monotonic())
-    if ending is not None:
-        ending.so_far = work.report
+    ending.so_far = work.report
     ended = _in_turn(work, first)
     if opened.stop.event.is_set():
         return work.report()
@@ -239,7 +234,7 @@ def train(how: Applying, where: Where, part: Part, writing: Writing, page: Page)
     return reported("train", writing, page, work)
 
 
-def train_now(order: Order, ending: Ending | None = None) -> Report:
+def train_now(order: Order, ending: Ending) -> Report:
     """The report of one `train`: its plan is the one after it, and nothing was changed."""
     began = time.monotonic()
     with session.opened(order.effective, order.parallel, order.approval.force) as opened:
@@ -248,15 +243,13 @@ def train_now(order: Order, ending: Ending | None = None) -> Report:
         if any(change.trains for change in first.changes):
             allowed = overridden(first) if order.approval.force else first
             order.page.show(allowed, to=sys.stderr)
-            if ending is not None:
-                ending.planned = allowed
+            ending.planned = allowed
             # No endpoint is changed, so how many would be is asked of the run that does it.
             too_many = excess_of_trainings(order.desired.environment, first.changes)
             judged = replace(first, excess=too_many, frozen="")
             check(order.approval, judged, opened.world.ledger.plans, trains=True)
         work = _work(order, opened, first, seen.lost, Goal.TRAINED, began)
-        if ending is not None:
-            ending.so_far = work.report
+        ending.so_far = work.report
         _run(work, first, ())
         return work.report(opened.plan())
 
@@ -344,10 +337,9 @@ def _unread_failures(opened: Session, lost: NotDeclared) -> tuple[Failure, ...]:
     """The failure of a run that was to delete what it could not wholly look for; () for others."""
     if opened.prune is None or not lost.unread:
         return ()
-    name = opened.desired.environment.name
     unread = "; ".join(lost.unread)
     why = f"undeclared endpoints were not deleted, because not everything could be read: {unread}"
-    return (Failure(name, f"environment {name}", why, errors.ERROR),)
+    return _failed(opened.desired.environment.name, why, errors.ERROR)
 
 
 def _lock_failures(opened: Session) -> tuple[Failure, ...]:
@@ -355,9 +347,8 @@ def _lock_failures(opened: Session) -> tuple[Failure, ...]:
     lock = opened.stop.lock
     if lock is None or not lock.lost:
         return ()
-    name = opened.desired.environment.name
     why = (
         f"the lock was lost while this ran: {lock.lost}; the steps under way were ended, "
         "and the next run continues from there"
     )
-    return (Failure(name, f"environment {name}", why, errors.LOCKED),)
+    return _failed(opened.desired.environment.name, why, errors.LOCKED)

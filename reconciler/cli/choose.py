@@ -24,7 +24,7 @@ from reconciler.near import near
 if TYPE_CHECKING:
     from reconciler.plan import Prune
 
-_MOST_UNCOMMITTED = 10
+MOST_UNCOMMITTED = 10
 
 
 def desired(where: Where, some: Some | None = None) -> Desired:
@@ -91,7 +91,7 @@ def pruning(desired: Desired, prune: bool, force: str | None) -> Prune | None:
     if prune and desired.unseen:
         raise ConfigurationError(
             "--prune is of all that git declares, and not all is in this working tree: "
-            f"{few(desired.unseen, _MOST_UNCOMMITTED)}; fetch it: "
+            f"{few(desired.unseen, MOST_UNCOMMITTED)}; fetch it: "
             "`git submodule update --init`, `git sparse-checkout disable`"
         )
     return Prune(forced=bool(force)) if prune else None
@@ -150,5 +150,5 @@ def name_uncommitted(desired: Desired, what: str) -> None:
     if desired.uncommitted:
         from reconciler.render.cells import few
 
-        names = few(desired.uncommitted, _MOST_UNCOMMITTED)
+        names = few(desired.uncommitted, MOST_UNCOMMITTED)
         say(f"{what} is of no commit, for these files are not as the commit has them: {names}")

@@ -271,7 +271,7 @@ def _registries(
 
 def _secrets(desired: Desired, environ: Mapping[str, str]) -> Callable[[SecretName], str]:
     """The value of a secret by its name; all that are surely needed are resolved now."""
-    values = resolve_all(_secret_names(desired), environ)
+    values = resolve_all(secret_names(desired), environ)
 
     def secret(name: SecretName) -> str:
         if name.variable not in values:  # of a kind that nobody declares, if any of it is left
@@ -332,7 +332,7 @@ def _bindings_asked(desired: Desired) -> tuple[Binding, ...]:
 
 def secret_variables(desired: Desired) -> list[str]:
     """The environment variables that `connect` reads secrets from."""
-    return [name.variable for name in _secret_names(desired)]
+    return [name.variable for name in secret_names(desired)]
 
 
 def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
@@ -340,11 +340,6 @@ def kinds_of(world: World) -> Iterator[tuple[str, Callable[[], Target]]]:
     for name, connected in world.connected.items():
         kinds = (kind for kind in platforms()[name].kinds if kind not in connected.lacks)
         yield from ((kind, partial(connected.target, kind)) for kind in kinds)
-
-
-def check_secrets(desired: Desired, environ: Mapping[str, str]) -> None:
-    """Return where the secrets that `connect` reads are set; ConfigurationError names the rest."""
-    resolve_all(_secret_names(desired), environ)
 
 
 def opened_by(environ: Mapping[str, str], desired: Desired) -> Desired | None:
@@ -370,12 +365,11 @@ def opened_by(environ: Mapping[str, str], desired: Desired) -> Desired | None:
     return replace(part, environment=replace(at, connections=connections))
 
 
-def _secret_names(desired: Desired) -> list[SecretName]:
+def secret_names(desired: Desired) -> list[SecretName]:
     """The secrets that this environment's bindings need, and no others."""
     environment = desired.environment
     names = [*filter(None, [environment.store.key, environment.data.key])]
+    kinds = {binding.kind for binding in _bindings_asked(desired)}
     for platform, connection in _connected(environment):
-        names += platform.secrets(
-            connection, desired.bindings, {binding.kind for binding in _bindings_asked(desired)}
-        )
+        names += platform.secrets(connection, desired.bindings, kinds)
     return names

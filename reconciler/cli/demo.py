@@ -133,17 +133,13 @@ def _emulated(local: Path) -> Iterator[Mapping[str, str]]:
     from reconciler import emulator
 
     keys = local / "_emulator" / "emulator.env"
-    with opened(None, local / "_emulator" / "seed.yaml", SPEED) as cloud:
-        server = emulator.serve(cloud, 0)
-        server.start()  # its thread is a daemon: before the `try` it still dies with the process
-        variables = {
-            **(read_env_file(keys) if keys.exists() else {}),
-            compose.EMULATOR_VARIABLE: server.url,
-        }
-        try:
-            yield variables
-        finally:
-            server.stop()
+    server = emulator.serve(opened(None, local / "_emulator" / "seed.yaml", SPEED), 0)
+    server.start()  # its thread is a daemon: before the `try` it still dies with the process
+    variables = read_env_file(keys) if keys.exists() else {}
+    try:
+        yield {**variables, compose.EMULATOR_VARIABLE: server.url}
+    finally:
+        server.stop()
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -215,9 +211,8 @@ class _Story:
         """The report of `apply`, as from the command line; `expect` is the digest to insist on."""
         self._say("apply", f" --expect {expect}" if expect else " --yes")
         approval = Approval(expect, yes=True)
-        report = applying.apply_now(
-            applying.Order("demo", choose.desired(self._where), self._page, approval)
-        )
+        order = applying.Order("demo", choose.desired(self._where), self._page, approval)
+        report = applying.apply_now(order, ending.Ending("demo"))
         self._page.show(report)
         if report.stopped_by:
             raise typer.Exit(128 + report.stopped_by)  # a person stopped it: nothing went wrong

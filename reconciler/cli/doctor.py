@@ -21,15 +21,16 @@ from reconciler.cli.notify import webhook
 from reconciler.cli.options import Part, Where
 from reconciler.engine import checkup
 from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.http.credentials import resolve_all
 from reconciler.http.response import Response
 from reconciler.model import Action, Auth, Check, Checkup, Desired, Level, Plan, Source
 from reconciler.outcome import Outcome
+from reconciler.render.cells import few
 from reconciler.render.checkup import folded
 from reconciler.stores.contract import Store
 
 MOST_SKEW_S = 60.0
 FATAL_SKEW_S = 600.0  # clouds refuse what is signed at another time
-_MOST_UNCOMMITTED = 10
 
 
 def doctor(where: Where, part: Part) -> Outcome:
@@ -39,14 +40,16 @@ def doctor(where: Where, part: Part) -> Outcome:
     except ConfigurationError as exc:
         if not exc.problems:
             raise
-        checks = tuple(
-            Check("configuration", Level.ERROR, p.message, "", Source(p.path, p.line, p.column))
-            for p in exc.problems
-        )
+        checks = tuple(_of_problems("configuration", exc))
         return Outcome(Checkup(where.environment or "", checks), errors.ERROR)
     checks = folded((*_here(desired, where.services), *_there(desired, part.parallel)))
     checkup = Checkup(desired.environment.name, checks)
     return Outcome(checkup, errors.SUCCESS if checkup.healthy else errors.ERROR)
+
+
+def _of_problems(what: str, exc: ConfigurationError) -> Iterator[Check]:
+    for p in exc.problems:
+        yield Check(what, Level.ERROR, p.message, "", Source(p.path, p.line, p.column))
 
 
 # --- without a network -------------------------------------------------------------------------
@@ -89,9 +92,7 @@ def _commit(desired: Desired) -> Check:
     if desired.commit:
         return Check("repository", Level.FINE, f"commit {desired.commit[:12]}")
     if names := desired.uncommitted:
-        more = len(names) - _MOST_UNCOMMITTED
-        last = [f"and {more} more"] if more > 0 else []
-        listed = ", ".join([*names[:_MOST_UNCOMMITTED], *last])
+        listed = few(names, choose.MOST_UNCOMMITTED)
         why = f"files differ from the commit, so a plan of them is of no commit: {listed}"
         return Check("repository", Level.WARNING, why, "commit them before a plan is approved")
     why = "the desired state is in no commit of a repository"
@@ -122,17 +123,14 @@ class _Ear:
 def _there(desired: Desired, parallel: int | None) -> Iterator[Check]:
     """Findings about the world, as far as the secrets that are set reach."""
     try:
-        compose.check_secrets(desired, os.environ)
+        resolve_all(compose.secret_names(desired), os.environ)
     except ConfigurationError as exc:
-        for problem in exc.problems:
-            source = Source(problem.path, problem.line, problem.column)
-            yield Check("secrets", Level.ERROR, problem.message, "", source)
+        yield from _of_problems("secrets", exc)
         if not exc.problems:
             yield Check("secrets", Level.ERROR, exc.message)
         why = "what needs these secrets was not asked"
         yield Check("platforms", Level.WARNING, why, "set them, and run doctor again")
-        part = compose.opened_by(os.environ, desired)
-        if part is None:
+        if (part := compose.opened_by(os.environ, desired)) is None:
             return
         desired = part
     if names := dict.fromkeys(compose.secret_variables(desired)):

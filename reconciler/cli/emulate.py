@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,20 +36,16 @@ def serve(
 
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("--tls-cert and --tls-key go together")
-    with opened(state, seed, speed) as cloud:
-        server = _bound(cloud, port, tls_cert, tls_key)
-        stop = stopping.Stop()
-        with stopping.stoppable(stop, quiet=True):
-            server.start()
-            say(f"emulator of {emulator.NAME}, world {cloud.world.id}, at {server.url}")
-            for notice in _notices(cloud, server.url, state, seed):
-                say(notice)
-            stop.event.wait()
-        server.stop()
-        say(
-            "the emulator stopped; "
-            + (f"its world is in {state}" if state else "its world is gone")
-        )
+    cloud, stop = opened(state, seed, speed), stopping.Stop()
+    server = _bound(cloud, port, tls_cert, tls_key)
+    with stopping.stoppable(stop, quiet=True):
+        server.start()
+        say(f"emulator of {emulator.NAME}, world {cloud.world.id}, at {server.url}")
+        for notice in _notices(cloud, server.url, state, seed):
+            say(notice)
+        stop.event.wait()
+    server.stop()
+    say(f"the emulator stopped; its world is {f'in {state}' if state else 'gone'}")
     return Outcome()
 
 
@@ -95,8 +90,7 @@ def _way_out(port: int) -> str:
     )
 
 
-@contextlib.contextmanager
-def opened(state: Path | None, seed: Path | None, speed: float) -> Iterator[Cloud]:
+def opened(state: Path | None, seed: Path | None, speed: float) -> Cloud:
     """The emulated cloud, seeded if it is empty; ConfigurationError says what is in the way."""
     from reconciler import emulator
 
@@ -111,4 +105,4 @@ def opened(state: Path | None, seed: Path | None, speed: float) -> Iterator[Clou
         raise ConfigurationError(f"the emulator cannot start: {why}") from exc
     except ValueError as exc:
         raise ConfigurationError(f"the emulator cannot start: {exc}") from exc
-    yield cloud
+    return cloud

@@ -126,14 +126,12 @@ def width(environment: Environment, parallel: int | None) -> int:
     return parallel or environment.parallel
 
 
-@contextlib.contextmanager
-def client(environment: Environment, parallel: int | None, stop: Stop) -> Iterator[Http]:
+def client(environment: Environment, parallel: int | None, stop: Stop) -> Http:
     """The one HTTP client of a command; a stop ends its pauses, which an emulator makes short."""
     emulator, threads = emulator_of(environment), width(environment, parallel)
     backoff_s = 0.1 if emulator else 0.5
     hint = f"is the {'emulator' if emulator else 'server'} running there?"
-    with Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait, local_hint=hint) as http:
-        yield http
+    return Http(threads=threads, backoff_s=backoff_s, sleep=stop.event.wait, local_hint=hint)
 
 
 @dataclass(frozen=True)

@@ -67,21 +67,14 @@ def is_hidden(char: str) -> bool:
 def _shown(char: str) -> str:
     if not is_hidden(char):
         return " " if unicodedata.category(char) == "Zs" else char
-    return _SHORT.get(char) or _escape(char)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return _SHORT.get(char) or ascii(char)[1:-1]
 
 
 def ascii_text(text: str) -> str:
     """The text in ASCII: our own signs by their names, anything else as an escape."""
     if text.isascii():
         return text
-    return "".join(c if c.isascii() else _ASCII.get(c) or _escape(c) for c in text)
+    return "".join(c if c.isascii() else _ASCII.get(c) or ascii(c)[1:-1] for c in text)
 
 
 def disarmed(text: str) -> str:

@@ -9,6 +9,7 @@ that it is not there.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -112,9 +113,9 @@ def beside(names: Collection[str]) -> list[frozenset[str]]:
 
 
 def _reading(store: Store, names: frozenset[str]) -> Callable[[], Mapping[str, Listed]]:
-    return lambda: _first(
-        store, _beginning(min(names), max(names)), (2 + len(names) // WORTH_A_PAGE) * PAGE, names
-    )
+    beginning = os.path.commonprefix(list(names))  # noqa: RUF071 - of their texts
+    most = (2 + len(names) // WORTH_A_PAGE) * PAGE
+    return lambda: _first(store, beginning, most, names)
 
 
 def _first(
@@ -135,10 +136,3 @@ def _first(
     except (NotKnownError, RefusedError):
         pass
     return files
-
-
-def _beginning(first: str, last: str) -> str:
-    """How both begin, and so does whatever sorts between them."""
-    pairs = enumerate(zip(first, last, strict=False))
-    end = next((i for i, (a, b) in pairs if a != b), min(len(first), len(last)))
-    return first[:end]
