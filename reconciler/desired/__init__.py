@@ -30,7 +30,6 @@ from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import Desired, Source
 from reconciler.platforms.platform import Platform
 
-
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
