@@ -44,7 +44,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
         at,
         f"reconciler {__version__}",
         repository(os.environ, where.services),
-        (*plan.notes, *words.waves(plan), *words.destinations(plan)),
+        (*plan.notes, *words.destinations(plan)),
         ran,
         desired.environment.options,
     )

@@ -182,8 +182,8 @@ def _waves(fleet: list[Change]) -> str:
     names = few([change.name for change in fleet])
     sizes = [*map("{:,}".format, wave.sizes[:-1]), counted(wave.sizes[-1], "endpoint")]
     words = f"in waves: {first.after} of {names} goes to {', then '.join(sizes)}"
-    words += "; each wave begins when the former is proved"
-    words += f", and was for {duration(wave.wait_s)}" if wave.wait_s else ""
+    after = f"{duration(wave.wait_s)} after" if wave.wait_s else "when"
+    words += f"; each wave begins {after} the previous one is proved"
     return f"{words}; the next not before {wave.not_before}" if wave.not_before else words
 
 

@@ -25,7 +25,6 @@ from reconciler.model import (
     Score,
     Wave,
 )
-from reconciler.render import words
 from reconciler.render.status import status_row
 from reconciler.report import Endpoint, Overview
 from tests.render.cases import AUC, BETTER, NO_WORSE, PASSED, PENDING, STORE, change
@@ -226,8 +225,38 @@ def rollout() -> Overview:
         )
         for number, wave in enumerate(waves)
     ]
-    made = overview(*refused, *given, *FEW.endpoints)
-    return replace(made, notes=tuple(words.waves(made.plan)))
+    return overview(*refused, *given, *FEW.endpoints)
+
+
+def states() -> dict[str, Overview]:
+    """A page in each state that somebody on call may meet."""
+    went_out, few = rollout(), {one.row.name: one for one in FEW.endpoints}
+    lost = "it is gone; create it again with the proved model"
+    gone = endpoint(
+        *("gone", "fraud", Action.CREATE, "created", lost),
+        before="",
+        health=Health(HealthCode.MISSING, "there is no such service"),
+        drift=Drift((FieldDiff("model", "2026-10", None),), "2026-11-20T09:00:00Z"),
+    )
+    unread = "the service answered 503 five times"
+    unreadable = endpoint(
+        *("mute", "spam", Action.BLOCK, "unreadable", unread),
+        before="unknown",
+        health=Health(HealthCode.UNKNOWN, unread),
+    )
+    rejected = [one for one in went_out.endpoints if one.model == "scooter"]
+    waves = [one for one in went_out.endpoints if one.model == "bike"]
+    return {
+        "in sync": overview(few["spam"], endpoint("ham", "spam", Action.NOOP, "in_sync")),
+        "drifted": overview(few["fraud-us"], replace(gone, keeps=False), few["spam"]),
+        "rejected": overview(*rejected[:4], few["spam"]),
+        "waves": overview(*waves),
+        "failed": AFTER_A_RUN,
+        "refused": overview(few["churn"], unreadable, few["tickets"]),
+        "all at once": went_out,
+        "thousand": fleet(1_000),
+        "empty": EMPTY,
+    }
 
 
 def hostile() -> Overview:

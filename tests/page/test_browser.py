@@ -6,6 +6,7 @@ failure, for .ci/run installs both.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGES = {"few": cases.AFTER_A_RUN, "fleet": cases.fleet(60), "hostile": cases.hostile()}
 PAGES["rollout"] = cases.rollout()
+STATES = cases.states()
 WIDTHS = {"phone": 375, "desk": 1440}
 THEMES = ["light", "dark"]
 PATIENCE_MS = 120_000  # of a browser on a machine that has other things to do
@@ -96,17 +98,46 @@ def test_it_fits_every_window_in_both_themes_and_asks_nobody(
                 assert shown.ask("getComputedStyle(document.body).fontSize") == "15px"
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", "phone"), ("dark", "desk")])
-def test_axe_finds_nothing_wrong(chromium: Any, tmp_path: Path, theme: str, width: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (len(page.endpoints) > 20))
+        for name, page in STATES.items()
+    ],
+)
+def test_axe_finds_nothing_wrong_in_any_state(chromium: Any, tmp_path: Path, name: str) -> None:
+    """One window for all, and only violations in full: that is a fifth of the time."""
     from axe_playwright_python.sync_playwright import Axe
 
-    file = written(tmp_path, PAGES["few"])
-    with Shown(chromium, file, WIDTHS[width], theme, bypass_csp=True) as shown:
+    file = written(tmp_path, STATES[name])
+    with Shown(chromium, file, 375, "light", bypass_csp=True) as shown:
         shown.ask("for (const d of document.querySelectorAll('details')) d.open = true")
-        found = Axe().run(shown.page).response
-        assert len(found["passes"]) > 20
-        told = [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]]
-        assert told == []
+        for theme, width in itertools.product(THEMES, WIDTHS.values()):
+            shown.page.emulate_media(color_scheme=theme)
+            shown.page.set_viewport_size({"width": width, "height": 900})
+            found = Axe().run(shown.page, options={"resultTypes": ["violations"]}).response
+            assert len(found["passes"]) > 30
+            told = [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]]
+            assert told == [], (theme, width)
+
+
+def test_the_page_says_how_old_it_is(chromium: Any, tmp_path: Path) -> None:
+    """An artifact of last week looks like one of now; an open window grows old."""
+    with Shown(chromium, written(tmp_path, PAGES["few"]), 375, "light") as shown:
+        shown.page.clock.install(time="2026-11-25T14:04:30Z")
+        shown.page.reload()
+        told = "document.getElementById('age').textContent"
+        warns = "document.getElementById('age').classList.contains('old')"
+        seen = [(shown.ask(told), shown.ask(warns))]
+        for later in ("59:00", "24:00:00", "48:00:00"):
+            shown.page.clock.fast_forward(later)
+            seen.append((shown.ask(told), shown.ask(warns)))
+    assert seen == [
+        ("(1 minute ago)", False),
+        ("(1 hour ago)", False),
+        ("(25 hours ago)", True),
+        ("(3 days ago)", True),
+    ]
 
 
 def colors(shown: Shown) -> list[str]:

@@ -259,7 +259,7 @@ def test_a_rejected_version_stands_before_one_that_goes_out_in_waves() -> None:
     assert waiting.what is Wrong.TO_APPLY
     said = tree(page_html(overview)).said
     assert "(rejected by run 4f0a at 2026-11-25T13:00:00Z)" in said
-    assert "in waves: 2026-11 of bike-00 and 19 more goes to 1, then 5, then 14 endpoints" in said
+    assert "In waves: 2026-11 of bike-00 and 19 more goes to 1, then 5, then 14 endpoints" in said
     for number in (1, 2, 3):
         assert f"wave {number} of 3" in said
 

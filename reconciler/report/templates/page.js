@@ -8,6 +8,18 @@
     else delete root.dataset.theme;
   });
 
+  const age = document.getElementById("age");
+  const tellAge = () => {
+    const minutes = Math.floor((Date.now() - Date.parse(age.dataset.at)) / 60000);
+    if (!(minutes >= 0)) return;
+    const [size, unit] = minutes < 60 ? [1, "minute"] : minutes < 2880 ? [60, "hour"] : [1440, "day"];
+    const count = Math.floor(minutes / size);
+    age.textContent = `(${count} ${unit}${count === 1 ? "" : "s"} ago)`;
+    age.classList.toggle("old", minutes >= 1440);
+  };
+  tellAge();
+  setInterval(tellAge, 60000);
+
   const form = document.querySelector(".filter");
   const rows = [...document.querySelectorAll("tr[data-name]")];
   const groups = [...document.querySelectorAll("details.group")];
