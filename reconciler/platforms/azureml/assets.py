@@ -122,8 +122,9 @@ class Assets:
         if why := why_not_files(Path(folder)):
             raise RefusedError(f"{folder}: {why}")
         files, below = self.datastore().files, f"{ROOT}/code/{digest[:32]}"
-        for each in files_of(Path(folder)):
-            files.put(f"{below}/{each}", (Path(folder) / each).read_bytes())
+        for each, file in files_of(Path(folder)).items():
+            with file.open() as content:
+                files.put(f"{below}/{each}", content.read())
         uri = url_of(files.base, below)
         self._workspace.write("PUT", path, what, json={"properties": {"codeUri": uri}})
 

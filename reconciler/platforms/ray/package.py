@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reconciler.errors import ConfigurationError, RefusedError, UnreadableError
-from reconciler.platforms.code import digest_of, files_of
+from reconciler.platforms.code import File, digest_of, file_at, files_of
 from reconciler.platforms.ray import builder, runner
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
@@ -87,23 +87,26 @@ def packed(folder: Path | None, digest: str) -> Package:
 
 def package_of(folder: Path | None, beside: Mapping[str, Path]) -> Package:
     """The package of a folder, with files of ours beside those in it, by their names."""
-    files = dict(beside)
-    for name in _wanted(folder) if folder is not None else ():
+    files = {name: file_at(path) for name, path in beside.items()}
+    tracked = files_of(folder) if folder is not None else {}
+    plain = [file for file in tracked.values() if not file.path.is_symlink()]
+    by_path = {os.path.realpath(file.path): file for file in plain}
+    for name in _wanted(folder, tracked) if folder is not None else ():
         assert folder is not None
         if name in beside:
             raise RefusedError(f"{folder / name}: the name is taken by a file of ours; rename it")
-        files[name] = _inside(folder, name)
+        files[name] = by_path.get(str(path := _inside(folder, name)), file_at(path))
     return Package(_zipped(files, folder))
 
 
-def _wanted(folder: Path) -> list[str]:
+def _wanted(folder: Path, tracked: Iterable[str]) -> list[str]:
     own = folder / IGNORE_FILE
     try:
         lines = own.read_text(encoding="utf-8-sig").splitlines() if own.is_file() else []
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{own} is not UTF-8; save it as UTF-8") from exc
     patterns = [*IGNORED, *(line.strip() for line in lines if line.strip()[:1] not in ("", "#"))]
-    return [name for name in files_of(folder) if not is_ignored(name, patterns)]
+    return [name for name in tracked if not is_ignored(name, patterns)]
 
 
 def is_ignored(name: str, patterns: Iterable[str]) -> bool:
@@ -146,17 +149,17 @@ def _inside(folder: Path, name: str) -> Path:
     return real
 
 
-def _zipped(files: dict[str, Path], folder: Path | None) -> bytes:
+def _zipped(files: Mapping[str, File], folder: Path | None) -> bytes:
     """The files as a zip whose bytes depend on names, contents and execute bits alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, path in sorted(files.items()):
+        for name, file in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = (0o755 if os.access(path, os.X_OK) else 0o644) << 16
+            entry.external_attr = (0o755 if file.runs else 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            is_huge = path.stat().st_size >= 2**31
-            with path.open("rb") as file, archive.open(entry, "w", force_zip64=is_huge) as packing:
-                while chunk := file.read(2**20):
+            is_huge = file.path.stat().st_size >= 2**31
+            with file.open() as content, archive.open(entry, "w", force_zip64=is_huge) as packing:
+                while chunk := content.read(2**20):
                     packing.write(chunk)
                     if buffer.tell() > MOST_BYTES:
                         raise RefusedError(_too_large(files, folder))
@@ -165,8 +168,9 @@ def _zipped(files: dict[str, Path], folder: Path | None) -> bytes:
     return buffer.getvalue()
 
 
-def _too_large(files: dict[str, Path], folder: Path | None) -> str:
-    weights = sorted(((path.stat().st_size, name) for name, path in files.items()), reverse=True)
+def _too_large(files: Mapping[str, File], folder: Path | None) -> str:
+    sizes = ((file.path.stat().st_size, name) for name, file in files.items())
+    weights = sorted(sizes, reverse=True)
     heaviest = ", ".join(f"{name} ({size / 2**20:.1f} MiB)" for size, name in weights[:_SHOWN])
     return (
         f"the code in {folder} is larger than {MOST_BYTES // 2**20} MiB, and Ray takes no more; "
