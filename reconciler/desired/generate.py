@@ -88,7 +88,8 @@ class Generators:
             return [], []
         if problems := _unknown(document, elements[0]) + _unused(document, elements[0]):
             return [], problems
-        typed = _typed(document, self._rules)
+        kinds = self._rules.not_text[document.data["kind"]]  # where the schema wants no text
+        typed = {at: kind for at, kind in kinds.items() if "${" in (document.text(*at) or "")}
         return [_filled(document, element, typed) for element in elements], []
 
     def _elements(self, document: Document, folder: PurePosixPath, most: int) -> list[Row] | None:
@@ -181,22 +182,18 @@ def summed(problems: list[Problem]) -> list[Problem]:
     A thousand sentences about one line help nobody.
     """
     elements: defaultdict[Source, dict[str, None]] = defaultdict(dict)  # in their order
-    for p in problems:
-        elements[_place(p)][p.element] = None
-    return [
-        _and_more(p, len(elements[_place(p)]) - 1) if p.element else p
-        for p in problems
-        if p.element == next(iter(elements[_place(p)])) or not p.element
-    ]
-
-
-def _place(problem: Problem) -> Source:
-    return Source(problem.path, problem.line, problem.column)
-
-
-def _and_more(first: Problem, more: int) -> Problem:
-    also = f", and {more:,} more" if more else ""
-    return replace(first, message=f"{first.message} [{first.element}{also}]", element="")
+    placed = [(p, Source(p.path, p.line, p.column)) for p in problems]
+    for p, place in placed:
+        elements[place][p.element] = None
+    told = []
+    for p, place in placed:
+        if not p.element:
+            told.append(p)
+        elif p.element == next(iter(elements[place])):
+            more = len(elements[place]) - 1
+            also = f", and {more:,} more" if more else ""
+            told.append(replace(p, message=f"{p.message} [{p.element}{also}]", element=""))
+    return told
 
 
 def _misplaced(document: Document, kinds: Collection[str]) -> list[Problem]:
@@ -245,12 +242,6 @@ def _filled(document: Document, element: Row, typed: Mapping[Trail, str]) -> Doc
         parent = reduce(getitem, way, filled)
         parent[last] = _read_as(kind, parent[last])
     return replace(document, data=filled, element=label)
-
-
-def _typed(document: Document, rules: Schema) -> Mapping[Trail, str]:
-    """The ways to placeholders where the schema wants no text: "integer" or "boolean"."""
-    kinds = rules.not_text[document.data["kind"]]
-    return {at: kind for at, kind in kinds.items() if "${" in (document.text(*at) or "")}
 
 
 def _read_as(kind: str, text: str) -> str | int | bool:

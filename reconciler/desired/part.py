@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,11 +35,8 @@ class Part:
     @property
     def data(self) -> Mapping[str, Any]:
         """The value that is written there."""
-        said: Any = self.document.data
-        for step in self.trail:
-            said = said[step]
-        found: Mapping[str, Any] = said
-        return found
+        data: Mapping[str, Any] = reduce(getitem, self.trail, self.document.data)
+        return data
 
     def at(self, *trail: str) -> Source:
         """Where a value below it is written; without a trail, its key."""
@@ -52,9 +51,7 @@ class Part:
     def json_file(self, wanted: Wanted, *trail: str) -> Any:
         """The value made of the file that is named below it; ConfigurationError with its place."""
         assert self.files is not None
-        name: Any = self.data
-        for step in trail:
-            name = name[step]
+        name: Any = reduce(getitem, trail, self.data)
         try:
             return self.files.read(self.at(*trail), self.below, name, wanted)
         except CannotReadError as exc:

@@ -84,6 +84,7 @@ class Resolver:
     """Joins the documents of one tree; `problems` grows while it does.
 
     `doubtful` are the names of environments that need what is wrong, wherever that is written.
+    `complete` says that every document could be read, so that what is not there is missing.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Resolver:
         self._files = JsonFiles(root, budget)
         self._budget = budget
         self._today = today
-        self._complete = complete
+        self.complete = complete
         self._sites: dict[PurePosixPath, _Site] = {}
         self._models: dict[str, Declared] = {}
         self._doubtful_models: set[str] = set()
@@ -117,13 +118,13 @@ class Resolver:
         """Environment name → what it must look like; meaningless if there are problems."""
         ordered = list(declared)
         known = (*CORE_KINDS, *self._kinds)
-        self._complete &= all(d.kind in known and d.name for d in ordered)
+        self.complete &= all(d.kind in known and d.name for d in ordered)
         self._collect_environments(d for d in ordered if d.kind == "Environment")
         self._collect_models(d for d in ordered if d.kind == "Model")
         for d in ordered:
             if d.kind in self._kinds:
                 self._bind(d)
-        if self._complete and all(d.kind == "Model" for d in ordered):
+        if self.complete and all(d.kind == "Model" for d in ordered):
             for d in ordered:
                 message = "models alone change nothing; add an Environment and a binding"
                 self._say(d.place, message)
@@ -132,12 +133,12 @@ class Resolver:
         names = [site.declared.name for site in self._sites.values()]
         for site in sites:
             site.bindings, wrong = with_compared(site.bindings)
-            if wrong and site.declared.name not in self.doubtful and self._complete:
+            if wrong and site.declared.name not in self.doubtful and self.complete:
                 self.problems += wrong
             more = unknown_proofs(site.environment, site.declared.document, names)
             more += mixed_rollouts(site.bindings)
-            self.problems += more if self._complete else []
-            if wrong or (more and self._complete):
+            self.problems += more if self.complete else []
+            if wrong or (more and self.complete):
                 self.doubtful.add(site.declared.name)
         made = (
             Desired(site.environment, tuple(sorted(site.bindings, key=lambda b: str(b.address))))
@@ -145,11 +146,6 @@ class Resolver:
             if site.environment
         )
         return {d.environment.name: d for d in sorted(made, key=lambda d: d.environment.name)}
-
-    @property
-    def complete(self) -> bool:
-        """Whether every document could be read, so that what is not there is missing."""
-        return self._complete
 
     def environment_of(self, folder: PurePosixPath) -> str | None:
         """The name of the environment that applies to a folder; None if none does."""
@@ -200,7 +196,7 @@ class Resolver:
         """Bind, and say of every problem to which element of a `forEach` it belongs."""
         before = len(self.problems)
         site = self._nearest(declared.folder)
-        if site is None and self._complete:
+        if site is None and self.complete:
             message = "no environment applies here; add a document of kind Environment"
             self._say(declared.place, f"{message} to this folder or one above it")
         bound = self._check_and_bind(declared, site)
@@ -310,7 +306,7 @@ class Resolver:
         if not name:
             return None
         if name not in self._models:
-            if self._complete:
+            if self.complete:
                 message = f'spec.model.name: there is no model "{name}"'
                 hint = near(name, self._models) or "; declare it (kind: Model)"
                 self._say(declared.document.at("spec", "model", "name"), message + hint)

@@ -268,7 +268,7 @@ def _bounds(document: Document, trail: Trail, _: Any) -> Iterator[Problem]:
 def _choice(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     """The problem of a value that is none of those allowed, with the nearest one."""
     known = error.validator_value if error.validator == "enum" else [error.validator_value]
-    value = _said(trail, error.instance)
+    value = _said(error.instance)
     message = f"{value} is not one of {', '.join(known)}"
     if len(known) == 1:
         message = f"{value} is not known; write {known[0]}"
@@ -306,7 +306,7 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
     return f'{written} is {what}; write "{written}" ({why})'
 
 
-def _other_wanted(trail: Trail, value: Any, kind: str) -> str:
+def _other_wanted(_: Trail, value: Any, kind: str) -> str:
     """The words for a value where something other than a text is wanted."""
     kinds = {
         "object": "a mapping (key: value)",
@@ -319,12 +319,12 @@ def _other_wanted(trail: Trail, value: Any, kind: str) -> str:
         return _null(value, wish)
     if kind == "integer" and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return f'"{value}" is text; write {value}'
-    return f"{_said(trail, value)} is {_kind(value)}; write {wish}"
+    return f"{_said(value)} is {_kind(value)}; write {wish}"
 
 
 def _pattern(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
     hint = error.schema["patternErrorMessage"]
-    value = "the value" if _names_secret(error.schema) else _said(trail, error.instance)
+    value = "the value" if _names_secret(error.schema) else _said(error.instance)
     yield problem(document.at(*trail), f"{_where(trail)}{value} {hint}")
 
 
@@ -375,9 +375,9 @@ def _null(value: Guess, wish: str) -> str:
     return f"{value.written} is null; write {wish}" if value.written else f"empty; write {wish}"
 
 
-def _said(trail: Trail, value: Any) -> str:
-    """The value as it was typed; what is long or may be secret is only named."""
-    if isinstance(value, (dict, list)) or trail[-1:] in (("key",), ("token",)):
+def _said(value: Any) -> str:
+    """The value as it was typed; what is long is only named."""
+    if isinstance(value, (dict, list)):
         return "this"
     return f'"{short(value)}"' if isinstance(value, str) else short(_written(value))
 

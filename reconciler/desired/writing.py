@@ -127,16 +127,12 @@ def _fleet(members: list[Draft]) -> Draft:
         taken = {"name", *columns.values()}
         columns[trail] = last if last not in taken else "_".join([*reversed(more), last])
     rows = tuple(
-        (member.name, *(_cell(values[trail]) for trail in columns))
+        (member.name, *(v if isinstance(v := values[t], str) else json.dumps(v) for t in columns))
         for member, values in zip(members, of_each, strict=True)
     )
     first = members[0]
     spec = _with(first.spec, {trail: f"${{{_EACH}.{name}}}" for trail, name in columns.items()})
     return Draft(first.kind, first.name, spec, first.comments, columns, rows)
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _leaves(value: Mapping[str, Any], trail: Trail = ()) -> Iterator[tuple[Trail, Any]]:

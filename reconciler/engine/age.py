@@ -9,7 +9,6 @@ import datetime
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 
 from reconciler import gates
 from reconciler.engine.observe import heads
@@ -17,7 +16,6 @@ from reconciler.engine.world import World, seconds_since_epoch
 from reconciler.errors import UnreadableError
 from reconciler.ledger import Manifest
 from reconciler.model import Binding, Version
-from reconciler.stores.contract import Properties
 
 SLOT = "{}"
 
@@ -78,9 +76,8 @@ def registered(world: World, binding: Binding, version: str) -> str:
     offered = world.registries[recipe.trainer].look(recipe)
     if offered.refusal:
         return offered.refusal
-    finite = {name: value for name, value in offered.metrics.items() if isfinite(value)}
     now = made(world, binding)
-    judged = gates.judge(binding.accept, finite, now.metrics if now else None)
+    judged = gates.judge(binding.accept, offered.finite, now.metrics if now else None)
     return "" if gates.allows(judged) else gates.verdict(judged)
 
 
@@ -108,10 +105,10 @@ def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
         return {}
     attempt = manifest.attempts[-1]
     changed = attempt.changed(heads(world, attempt.inputs))
-    return {path: _day(path, now) for path, now in changed.items() if now is not None}
-
-
-def _day(path: str, now: Properties) -> datetime.date:
-    if now.modified is None:
-        raise UnreadableError(f"the store does not say when {path} was written")
-    return now.modified.date()
+    days = {}
+    for path, now in changed.items():
+        if now is not None and now.modified is None:
+            raise UnreadableError(f"the store does not say when {path} was written")
+        if now is not None and now.modified is not None:
+            days[path] = now.modified.date()
+    return days

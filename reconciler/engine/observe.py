@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from math import isfinite
 
 from reconciler.engine import tables
 from reconciler.engine.evaluation import parse_metrics
@@ -159,7 +158,7 @@ def _lacks(world: World, path: str, declared: tuple[str, ...]) -> str:
 def _registered(version: Registered, binding: Binding, ref: ModelRef) -> Artifact:
     """A version that is still to be taken in, with the metrics of its run, by which its gates judge
     it before anything is copied; FAILED where it must not be taken in or no gate could judge it."""
-    finite = {name: value for name, value in version.metrics.items() if isfinite(value)}
+    finite = version.finite
     asked = [rule.metric for rule in binding.accept if rule.kind is not RuleKind.MIN_ROWS]
     unknown = [name for name in asked if name not in finite]
     why = version.refusal

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.engine.observe import observe
@@ -124,10 +123,9 @@ def await_firsts(
     idle_s: float,
     say: Callable[[str], None],
     began: float,
-) -> bool:
-    """Wait until other shards have proved the versions that are new here, or found them bad. False
-    where there was nothing to wait for. The `pause` and the `soak` after a proof are those of a
-    wave.
+) -> None:
+    """Wait until other shards have proved the versions that are new here, or found them bad. The
+    `pause` and the `soak` after a proof are those of a wave.
 
     Shards are begun together, and none knows of the others but by what it reads. While the first
     endpoint of a fleet moves (its model is being made, or was swapped in and is not proved), its
@@ -144,7 +142,7 @@ def await_firsts(
         moves = any(o.artifact.state is ArtifactState.RUNNING or o.unproved for o in pending)
         since = now if moves else since
         if not pending or now - since >= idle_s or world.stopping():
-            return waited
+            return
         if not waited:
             names = ", ".join(o.binding.name for o in pending)
             say(f"waiting for other shards: {names} must be proved first")
@@ -175,7 +173,6 @@ def missing(record: Record | None, version: str, requires: Requires, now: float)
     """The proof that a version still lacks there, in words; "" where it was proved for long
     enough."""
     since, proved_s = "", 0.0
-    lasted = partial(_seconds, now=now)
     for event in record.history if record else ():
         same, what = event.version == version, event.what
         spoils = EventKind.REJECTED if same else EventKind.ROLL_BACK
@@ -184,16 +181,13 @@ def missing(record: Record | None, version: str, requires: Requires, now: float)
         elif what is spoils and (since or same):
             since, proved_s = "", 0.0
         elif what in _ENDS and since and not same:
-            since, proved_s = "", max(proved_s, lasted(since, event.at))
-    if max(proved_s, lasted(since)) >= requires.for_s and (since or proved_s):
+            ran_s = seconds_since_epoch(event.at) - seconds_since_epoch(since)
+            since, proved_s = "", max(proved_s, ran_s)
+    if since:
+        proved_s = max(proved_s, now - seconds_since_epoch(since))
+    if proved_s >= requires.for_s and (since or proved_s):
         return ""
     if not since:
         return f"version {version} was not proved in {requires.proved} for that long"
     due = timestamp(seconds_since_epoch(since) + requires.for_s)
     return f"version {version} was proved in {requires.proved} at {since}; bind it from {due} on"
-
-
-def _seconds(since: str, until: str = "", *, now: float) -> float:
-    if not since:
-        return 0.0
-    return (seconds_since_epoch(until) if until else now) - seconds_since_epoch(since)

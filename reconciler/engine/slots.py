@@ -81,7 +81,9 @@ class JobTimes:
     def pause_s(self, service: str, job: str, age_s: float, *, queued: bool = False) -> float:
         """Seconds until the next look at a job of this age; 1.5 times longer from look to look at
         one that should have ended. A `queued` one may begin right after the look."""
-        expected_s = self._expected_s(service)
+        with self._guard:
+            seen = self._seen[service]
+            expected_s = statistics.median(seen) if seen else 0.0
         if queued and expected_s:
             with self._guard:
                 self._paused[job] = expected_s * 0.1
@@ -94,8 +96,3 @@ class JobTimes:
         with self._guard:
             self._paused[job] = min(max(self._paused[job] * 1.5, first_s), MOST_S)
             return self._paused[job]
-
-    def _expected_s(self, service: str) -> float:
-        with self._guard:
-            seen = self._seen[service]
-            return statistics.median(seen) if seen else 0.0

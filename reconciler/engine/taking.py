@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable
-from math import isfinite
 from pathlib import Path
 
 from reconciler.engine.tables import MOST_POINTER, NOT_FETCHED, is_pointer
@@ -118,8 +117,7 @@ class TakingRegistered(_Taker):
             path = Path(folder) / "artifact"
             self._registry.fetch(order.recipe, path)
             self._store.put_file(_name(self._store, order.outputs[MODEL]), path)
-        metrics = {name: value for name, value in version.metrics.items() if isfinite(value)}
-        if metrics:
+        if metrics := version.finite:
             metrics_name = _name(self._store, order.outputs[METRICS])
             self._store.put(metrics_name, json.dumps(metrics, sort_keys=True).encode())
         self._note(job, order, [MODEL, METRICS] if metrics else [MODEL])

@@ -119,7 +119,8 @@ class Waves:
 
     def _pauses_s(self, now: float) -> tuple[float, ...]:
         """Those of the version that waits longest; versions do not wait for each other."""
-        return max((fleet.pauses_s(now) for fleet in self._fleets.values()), key=_longest)
+        pauses_s = (fleet.pauses_s(now) for fleet in self._fleets.values())
+        return max(pauses_s, key=lambda pauses_s: (sum(pauses_s), len(pauses_s)))
 
 
 def only_wait(changes: Iterable[Change], now: float) -> bool:
@@ -136,7 +137,3 @@ def only_wait(changes: Iterable[Change], now: float) -> bool:
 
 def _counted(endpoints: int) -> str:
     return f"{endpoints:,} endpoint{'' if endpoints == 1 else 's'}"
-
-
-def _longest(pauses_s: tuple[float, ...]) -> tuple[float, int]:
-    return sum(pauses_s), len(pauses_s)

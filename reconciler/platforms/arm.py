@@ -95,6 +95,15 @@ def operation_state(document: Mapping[str, Any]) -> Progress:
     return Progress(OperationState.RUNNING, f"{state} {done:.0%}" if is_share else state)
 
 
+def check_operation(url: str, origins: Origins, what: str) -> None:
+    """UnreadableError where the operation of a write is not where its token may be told."""
+    if url not in origins:
+        raise UnreadableError(
+            f"{what}, but its operation is said to be at {named(url)}, which must not get a token "
+            "of Azure Resource Manager; plan again: the resource itself shows how it ended"
+        )
+
+
 # --- whom to ask, and as whom -------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.errors import RefusedError
@@ -364,6 +365,11 @@ class Registered:
     refusal: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
+
+    @property
+    def finite(self) -> dict[str, float]:
+        """The metrics that a gate can judge."""
+        return {name: value for name, value in self.metrics.items() if isfinite(value)}
 
 
 class Registry(Protocol):

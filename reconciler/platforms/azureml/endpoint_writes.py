@@ -37,16 +37,12 @@ def endpoint_body(location: str, deployed: Deployed, binding: Binding, mark: str
     return {
         "location": location,
         "kind": "Managed",
-        "identity": _identity(deployed.identity or SYSTEM),
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {user: {}}}
+        if (user := deployed.identity) not in ("", SYSTEM)
+        else {"type": SYSTEM},
         "tags": tags,
         "properties": {"authMode": deployed.auth_mode, "publicNetworkAccess": "Enabled"},
     }
-
-
-def _identity(named: str) -> dict[str, Any]:
-    if named == SYSTEM:
-        return {"type": SYSTEM}
-    return {"type": "UserAssigned", "userAssignedIdentities": {named: {}}}
 
 
 def moved(reading: Reading, traffic: Mapping[str, int], now: float) -> dict[str, Any]:

@@ -159,11 +159,15 @@ class WorkspaceJobs(Trainer):
 
     def _body(self, job: str, order: Order) -> dict[str, Any]:
         """The body of a job, which whoever may read jobs can see: no secret is in it."""
-        recipe, is_pipeline = order.recipe, "pipeline" in dict(order.recipe.how)
+        recipe, assets = order.recipe, self._assets
+        is_pipeline = "pipeline" in dict(recipe.how)
         direct = {} if is_pipeline else self._outputs(order)
         left = {} if direct else self._left(job, order)
         places = {role: order.outputs[role].uri for role, _ in recipe.outputs}
-        inputs = {name: self._input(place) for name, place in order.inputs.items()}
+        inputs = {
+            name: assets.uri_of(place.uri) or assets.copied(self._data, place.uri)
+            for name, place in order.inputs.items()
+        }
         if is_pipeline:
             properties = pipeline_body(self._workspace, recipe, inputs, left)
         else:
@@ -214,9 +218,6 @@ class WorkspaceJobs(Trainer):
         """Where the job leaves its outputs below its own id, by role."""
         datastore, folder = self._assets.datastore(), f"{ROOT}/jobs/{job}"
         return {role: datastore.uri(f"{folder}/{name}") for role, name in order.recipe.outputs}
-
-    def _input(self, place: Place) -> str:
-        return self._assets.uri_of(place.uri) or self._assets.copied(self._data, place.uri)
 
 
 def bad_name(name: str) -> str:

@@ -29,8 +29,8 @@ from reconciler.http.asking import Credential, Sending
 from reconciler.http.client import Http
 from reconciler.http.credentials import AccessToken
 from reconciler.http.response import Response
-from reconciler.http.urls import named, path_part
-from reconciler.platforms.arm import arm_origins, operation_state, read_list
+from reconciler.http.urls import path_part
+from reconciler.platforms.arm import arm_origins, check_operation, operation_state, read_list
 from reconciler.platforms.azure import ARM_URL
 from reconciler.platforms.azureml.connection import PROVIDER, AzureMl
 from reconciler.platforms.contract import DONE, OperationState, Progress
@@ -172,12 +172,7 @@ class Workspace:
             return operation.asked()
         if not operation.url:
             return self._by_resource(operation.path, what)
-        if operation.url not in self._origins:
-            raise UnreadableError(
-                f"{name} was accepted, but its operation is said to be at {named(operation.url)}, "
-                "which must not get a token of Azure Resource Manager; plan again: the resource "
-                "itself shows how it ended"
-            )
+        check_operation(operation.url, self._origins, f"{name} was accepted")
         accepted = (200, 202, 204)
         try:
             answer = self._http.request(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from reconciler.errors import ConfigurationError, Problem
 from reconciler.model import NOWHERE, Address, Binding, Check, Environment, Recipe, Source
 from reconciler.platforms.answers import server_problems, server_terms
 from reconciler.platforms.contract import Target, Trainer
-from reconciler.platforms.platform import Block, Connected, Engine, How, Kind, Means, Platform
+from reconciler.platforms.platform import Block, Connected, Engine, Kind, Means, Platform, lazily
 
 NAME = "local"
 _MODULE = f"{__name__}.model_file"
@@ -94,19 +94,6 @@ def _jobs(local: Local, store: str) -> Path:
     return Path(unquote(parts.path)) / ".jobs"
 
 
-def _how(training: Block, _: Environment) -> How:
-    """The part of a Model's training that goes into the recipe."""
-    from reconciler.platforms.commands import how_of
-
-    return how_of(training)
-
-
-def _problems(training: Block) -> Iterable[Problem]:
-    from reconciler.platforms.commands import problems_of
-
-    return problems_of(training)
-
-
 def _spec_problems(spec: Block, _: date | None) -> Iterator[Problem]:
     """Problems that would show only after a training, or after the pointer was written."""
     from reconciler.platforms.commands import problem_of
@@ -144,13 +131,17 @@ def _terms(block: Block) -> Mapping[str, str]:
     return {"the reload command": spec.get("reload", ""), "a copy": copy, **server_terms(block)}
 
 
+_commands = partial(lazily, "reconciler.platforms.commands")
+
 PLATFORM = Platform(
     name=NAME,
     schema=(resources.files(__name__) / "schema.json").read_text(encoding="utf-8"),
     connection=_connection,
     connect=_connect,
     kinds={"ModelFile": Kind(_address, _MODULE, _terms, problems=_spec_problems)},
-    engines={"local": Engine(_how, _problems)},
+    engines={
+        "local": Engine(lambda model, _: _commands("how_of")(model), _commands("problems_of"))
+    },
     where=lambda _: "this machine",
     place=lambda _: "this machine",
     here=True,

@@ -28,9 +28,9 @@ from reconciler.errors import (
     UnreadableError,
 )
 from reconciler.http.credentials import Bearer
-from reconciler.http.urls import named, path_part
+from reconciler.http.urls import path_part
 from reconciler.model import Address, Health, HealthCode, Live, Owned, Refusal, Witness
-from reconciler.platforms.arm import operation_state, read_list
+from reconciler.platforms.arm import check_operation, operation_state, read_list
 from reconciler.platforms.arm_marks import owned_by, tagged
 from reconciler.platforms.contract import DONE, HOW_MADE, Answer, Can, Progress, Target, Unmanaged
 from reconciler.platforms.members import check_is_of, objects, text, texts
@@ -276,12 +276,7 @@ class WebServices(Target):
         """The operation's state and percentage (§3.6)."""
         if not operation:
             return DONE
-        if operation not in self._hosts.arm_origins:
-            raise UnreadableError(
-                f"the write was accepted, but its operation is said to be at {named(operation)}, "
-                "which must not get a token of Azure Resource Manager; plan again: the service "
-                "itself shows how it ended"
-            )
+        check_operation(operation, self._hosts.arm_origins, "the write was accepted")
         answer = self._http.request(
             "GET", operation, credential=self._token, what="reading the operation"
         )

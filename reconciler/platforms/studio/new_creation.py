@@ -13,6 +13,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ConfigurationError, UnreadableError
@@ -155,10 +157,7 @@ def creation_body(
     key = find_model_asset(definition, holder_of(binding))
     assert isinstance(key, str)  # `make_creation` found it
     for trail, name in made.secrets:
-        at = properties
-        for step in trail[:-1]:
-            at = at[step]
-        at[trail[-1]] = secret(name)
+        reduce(getitem, trail[:-1], properties)[trail[-1]] = secret(name)
     said_anew = {
         "assets": assets_with_model(definition, key, ref),
         **with_settings(properties, binding.settings),
@@ -282,9 +281,7 @@ def _creation(
     }
     secrets: list[tuple[tuple[str, ...], SecretName]] = [(("storageAccount", "key"), key)]
     for name, trail in hidden.items():
-        at: Any = properties
-        for step in trail:
-            at = at[step]
+        at = reduce(getitem, trail, properties)
         secrets.append(((*trail, spelled(at, "value")), secret("create", "secrets", name)))
     # Members keep their order: it is the order of an input's columns (§3.3).
     return NewService(json.dumps(template, separators=(",", ":")), tuple(secrets))
