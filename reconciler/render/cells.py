@@ -17,9 +17,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M")
 
 NARROWEST = 20  # below this no document can be laid out; wider than this no line is too long
 ROOMY = 60  # a narrower terminal gets two lines where a row does not fit one
@@ -158,6 +162,14 @@ def few(names: Sequence[str], most: int = 1) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def alike(members: Iterable[M], key: Callable[[M], K]) -> dict[K, list[M]]:
+    """The members in groups of one key, both in the order in which they come."""
+    groups: dict[K, list[M]] = {}
+    for member in members:
+        groups.setdefault(key(member), []).append(member)
+    return groups
+
+
 def listed(texts: Iterable[str]) -> list[str]:
     """The texts that say something, each once, in their order."""
     return [text for text in dict.fromkeys(texts) if text]
@@ -226,19 +238,16 @@ def heads(
     widths = [max(map(cells, column)) for column in zip(*clean, strict=True)]
     room = look.width - gap * (len(widths) - 1)
     if sum(widths) > room and (whole or look.width < ROOMY):
-        return [_stacked(look, row) for row in clean]
+        return [
+            [*look.lines(first, hang=2), *look.lines(" · ".join(others), 4)]
+            for first, *others in clean
+        ]
     shrink(widths, room)
-    return [[_aligned(look, row, widths, gap)] for row in clean]
-
-
-def _stacked(look: Look, row: list[str]) -> list[str]:
-    first, *others = row
-    return [*look.lines(first, hang=2), *look.lines(" · ".join(others), 4)]
-
-
-def _aligned(look: Look, row: list[str], widths: list[int], gap: int) -> str:
-    padded = (pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
-    return (" " * gap).join(padded).rstrip()
+    aligned = (
+        (pad(cut(cell, room, look.sign), room) for cell, room in zip(row, widths, strict=True))
+        for row in clean
+    )
+    return [[(" " * gap).join(row).rstrip()] for row in aligned]
 
 
 def shrink(widths: list[int], room: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from reconciler.model import Check, Checkup, Level
-from reconciler.render.cells import PLAIN, Look, counted, heads
+from reconciler.render.cells import PLAIN, Look, alike, counted, few, heads
 from reconciler.render.documents import json_document
 from reconciler.render.fleets import MOST_EQUAL
 from reconciler.render.markdown import escaped, table
@@ -26,22 +26,20 @@ def folded(checks: Iterable[Check]) -> tuple[Check, ...]:
     list of the plan ends with the same sentence, it could not be read for that very reason, and
     says nothing more.
     """
-    alike: dict[tuple[str, Level, str], list[Check]] = {}
+    kept: list[Check] = []
     reasons: list[str] = []
     for check in checks:
         if check.level is Level.ERROR and check.what.startswith(_FIRST):
             reasons.append(check.message)
         elif check.what.startswith(_BEHIND) and any(map(check.message.endswith, reasons)):
             continue
-        message = gist(check.message, *check.names)
-        alike.setdefault((check.what, check.level, message), []).append(check)
-    merged = [_of_all(message, group) for (_, _, message), group in alike.items()]
+        kept.append(check)
+    merged = []
+    groups = alike(kept, lambda check: (check.what, check.level, gist(check.message, *check.names)))
+    for (_, _, message), (first, *others) in groups.items():
+        names = (*first.names, *(name for check in others for name in check.names))
+        merged.append(replace(first, message=message, names=names) if others else first)
     return tuple(sorted(merged, key=lambda check: list(Level).index(check.level)))
-
-
-def _of_all(message: str, group: list[Check]) -> Check:
-    names = tuple(name for check in group for name in check.names)
-    return group[0] if len(group) == 1 else replace(group[0], message=message, names=names)
 
 
 def checkup_text(checkup: Checkup, look: Look = PLAIN) -> str:
@@ -62,8 +60,7 @@ def _of(check: Check) -> str:
     """The bindings that a check is about; for one that is fine and of none, how it is."""
     if check.level is Level.FINE and not check.names:
         return check.message
-    names, more = check.names[:MOST_EQUAL], len(check.names) - MOST_EQUAL
-    return ", ".join([*names, f"and {more:,} more"] if more > 0 else names)
+    return few(check.names, MOST_EQUAL)
 
 
 def _place(check: Check) -> str:

@@ -18,7 +18,7 @@ from reconciler.model import (
     Source,
 )
 from reconciler.render import words
-from reconciler.render.cells import few
+from reconciler.render.cells import alike, few
 
 # What can be wrong with the desired state, by the rule of its problem.
 RULES = {
@@ -96,17 +96,18 @@ def checkup_findings(checkup: Checkup) -> list[Finding]:
 def _once(pairs: Iterable[tuple[Change | Failure | Proof, Finding]]) -> list[Finding]:
     """The findings with the names of their bindings; one of several that say the same of a line,
     as of a fleet that one document declares: GitHub shows ten in all."""
-    alike: dict[Finding, list[tuple[str, Finding]]] = {}
-    for of, finding in pairs:
-        message = words.gist(finding.message, of.name, of.address)
-        alike.setdefault(replace(finding, message=message), []).append((of.name, finding))
-    return [_of_all(finding, group) for finding, group in alike.items()]
 
+    def common(pair: tuple[Change | Failure | Proof, Finding]) -> Finding:
+        of, finding = pair
+        return replace(finding, message=words.gist(finding.message, of.name, of.address))
 
-def _of_all(finding: Finding, group: list[tuple[str, Finding]]) -> Finding:
-    (first, whole), *others = group
-    if not others:
-        return replace(whole, title=f"{first}: {whole.title}")
-    names = [name for name, _ in group]
-    title = f"{few(names)}: {finding.title}"
-    return replace(finding, title=title, message=f"{finding.message} ({', '.join(names)})")
+    findings = []
+    for finding, group in alike(pairs, common).items():
+        names = [of.name for of, _ in group]
+        if len(names) == 1:
+            message = group[0][1].message
+        else:
+            message = f"{finding.message} ({', '.join(names)})"
+        title = f"{few(names)}: {finding.title}"
+        findings.append(replace(finding, title=title, message=message))
+    return findings

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from reconciler.model import Action, Change, Failure, FieldDiff, Proof, Reason, Report
 from reconciler.render import measures, words
-from reconciler.render.cells import listed
+from reconciler.render.cells import alike, listed
 from reconciler.render.times import about
 
 MOST_ALONE = 20  # so many proofs stand alone: what each endpoint answered is worth a line
@@ -86,8 +87,8 @@ def fleets(changes: Iterable[Change]) -> list[Fleet[Change]]:
     a fleet is planned first, each endpoint has one of its own."""
     grouped = []
     for fleet in _grouped(words.in_order(changes), lambda c: _of_change(replace(c, before=""))):
-        alike = _grouped(fleet.members, _of_change)
-        grouped += alike if len(alike) <= MOST_BEFORE else [fleet]
+        apart = _grouped(fleet.members, _of_change)
+        grouped += apart if len(apart) <= MOST_BEFORE else [fleet]
     return grouped
 
 
@@ -181,20 +182,17 @@ def ailing_of(fleet: Fleet[Proof]) -> str:
 
 def common(texts: Sequence[str]) -> str:
     """The one text, or what all begin and end with around `…`, without a part of a number."""
-    first, last = min(texts), max(texts)
-    if first == last:
-        return first
-    shortest = min(map(len, texts))
-    start = _shared(first, last, shortest)
-    backward = [text[::-1] for text in texts]
-    end = _shared(min(backward), max(backward), shortest - start)
-    return f"{first[:start].rstrip(_DIGITS)}…{first[len(first) - end :].lstrip(_DIGITS)}"
+    if len(set(texts)) == 1:
+        return texts[0]
+    start = _beginning(texts)
+    end = _beginning([text[len(start) :][::-1] for text in texts])[::-1]
+    return f"{start.rstrip(_DIGITS)}…{end.lstrip(_DIGITS)}"
 
 
-def _shared(first: str, last: str, most: int) -> int:
-    """How many characters the least and the greatest, and so all between them, begin with."""
-    pairs = zip(first[:most], last[:most], strict=True)
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), most)
+def _beginning(texts: Sequence[str]) -> str:
+    """How all of them begin."""
+    equal = takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False))
+    return "".join(first for first, *_ in equal)
 
 
 def proof_fleets(proofs: Iterable[Proof], verbose: bool = False) -> list[Fleet[Proof]]:
@@ -232,10 +230,7 @@ def failure_fleets(failures: Iterable[Failure], done: Iterable[str]) -> list[Fle
 def _grouped(
     members: Iterable[_Member], key: Callable[[_Member], Hashable]
 ) -> list[Fleet[_Member]]:
-    groups: dict[Hashable, list[_Member]] = {}
-    for member in members:
-        groups.setdefault(key(member), []).append(member)
-    return [Fleet(tuple(group)) for group in groups.values()]
+    return [Fleet(tuple(group)) for group in alike(members, key).values()]
 
 
 def _of_change(change: Change) -> Hashable:

@@ -234,16 +234,11 @@ def _change_details(fleet: Fleet[Change], short: Callable[[str], str]) -> Detail
     items += bullets(map(short, whys_of(fleet)), "why: ")
     items += bullets(map(short, listed(map(since, members))), "since: ")
     items += bullets(map(short, fleet.first.warnings), "warning: ")
-    items += bullets(map(short, _own_gates(fleet)), "gate: ")
+    if len({change.gates for change in members}) > 1:  # the row has no more than ranges
+        gates = (f"{change.name}: {measures.gate(j)}" for change in members for j in change.gates)
+        items += bullets(map(short, gates), "gate: ")
     diffs = listed(line for change in members for line in diff_lines(change.diffs))
     return Details(_title(fleet), tuple(items), tuple(map(short, diffs)))
-
-
-def _own_gates(fleet: Fleet[Change]) -> list[str]:
-    """The gates of each member, where the row has no more than ranges."""
-    if len({change.gates for change in fleet.members}) == 1:
-        return []
-    return [f"{change.name}: {measures.gate(j)}" for change in fleet.members for j in change.gates]
 
 
 PROOFS = ("", "binding", "version", "read back", "scored")

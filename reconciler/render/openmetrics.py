@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from reconciler.model import Action, Change, Plan, Reason
 
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 STATES = ("in_sync", "pending", "paused", "refused", "unreadable")
 
 
@@ -64,9 +65,5 @@ def _head(name: str, text: str, kind: str = "gauge", unit: str = "") -> Iterator
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    pairs = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
     return f"reconciler_{name}{{{pairs}}} {value}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

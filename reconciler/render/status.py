@@ -19,7 +19,7 @@ from reconciler.model import (
     NotManaged,
     Reason,
 )
-from reconciler.render.cells import PLAIN, Look, counted, heads, listed
+from reconciler.render.cells import PLAIN, Look, alike, counted, heads, listed
 from reconciler.render.fleets import MOST_EQUAL, common
 from reconciler.render.unmanaged import unmanaged_text
 from reconciler.render.words import gist
@@ -97,7 +97,9 @@ class StatusRow:
 
 def status_row(change: Change, live: Live, health: Health) -> StatusRow:
     """The row of one binding: its change says whether it is in sync, `health` how it does as the
-    one that must serve the declared version."""
+    one that must serve the declared version. The message says why, how it does where the reason
+    does not say so already, and what to beware of."""
+    health_message = "" if live.health.message in change.why else live.health.message
     return StatusRow(
         name=change.name,
         kind=change.kind,
@@ -106,16 +108,10 @@ def status_row(change: Change, live: Live, health: Health) -> StatusRow:
         health=health.code,
         live=change.before,
         wanted=change.after,
-        message=_message(change, live),
+        message="; ".join(listed([change.why, health_message, *change.warnings])),
         drift=change.drift,
         wrong=wrong_with(change),
     )
-
-
-def _message(change: Change, live: Live) -> str:
-    """Why, how it does where the reason does not say so already, and what to beware of."""
-    health = "" if live.health.message in change.why else live.health.message
-    return "; ".join(listed([change.why, health, *change.warnings]))
 
 
 def _sync(change: Change, live: Live) -> Sync:
@@ -155,14 +151,14 @@ def worst_first(rows: Iterable[StatusRow]) -> list[StatusRow]:
 def folded(rows: Iterable[StatusRow]) -> list[StatusRow]:
     """The rows, with one for more than a few that are in sync, healthy and alike but for their
     names: `bike-rental-… ×964`."""
-    alike: dict[StatusRow, list[StatusRow]] = {}
-    for row in rows:
-        calm = row.sync is Sync.SYNCED and row.health is HealthCode.HEALTHY
-        calm = calm and not row.message and not row.drifted
-        key = replace(row, name="", address="") if calm else row
-        alike.setdefault(key, []).append(row)
+
+    def calm(row: StatusRow) -> StatusRow:
+        fine = row.sync is Sync.SYNCED and row.health is HealthCode.HEALTHY
+        told = row.message or row.drifted
+        return replace(row, name="", address="") if fine and not told else row
+
     few = []
-    for group in alike.values():
+    for group in alike(rows, calm).values():
         if len(group) <= MOST_EQUAL:
             few += group
         else:
@@ -209,13 +205,9 @@ def _table(look: Look, rows: list[StatusRow]) -> list[str]:
 def shared_messages(rows: Iterable[StatusRow]) -> dict[str, list[str]]:
     """The messages that are said once, below the table, each with the names of its bindings: what
     several could not be read for, and any other that more than a few have."""
-    alike: dict[str, list[StatusRow]] = {}
-    for row in rows:
-        if row.message:
-            alike.setdefault(gist_of(row), []).append(row)
     return {
         message: [row.name for row in group]
-        for message, group in alike.items()
+        for message, group in alike((row for row in rows if row.message), gist_of).items()
         if len(group) > (1 if group[0].health is HealthCode.UNKNOWN else MOST_EQUAL)
     }
 

@@ -25,7 +25,7 @@ from reconciler.model import (
     Reason,
     Report,
 )
-from reconciler.render.cells import counted, few, listed
+from reconciler.render.cells import alike, counted, few, listed
 from reconciler.render.times import duration, trainings
 
 ORDER = (
@@ -115,7 +115,7 @@ def nothing_to_do(plan: Plan) -> str:
         return ""
     if not plan.changes:
         return "Nothing to do."  # no bindings, or `drift` has left out those that wait for `apply`
-    paused, undeclared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
+    paused, undeclared = _left_alone(plan)
     in_sync = len(plan.changes) - paused - undeclared
     are = "is" if in_sync == 1 else "are"
     parts = [f"{counted(in_sync, 'binding')} {are} in sync"]
@@ -124,9 +124,10 @@ def nothing_to_do(plan: Plan) -> str:
     return f"Nothing to do: {', '.join(parts)}."
 
 
-def _of_code(plan: Plan, code: str) -> int:
-    """The number of changes that do nothing for this reason."""
-    return sum(c.action is Action.NOOP and c.code == code for c in plan.changes)
+def _left_alone(plan: Plan) -> tuple[int, int]:
+    """How many changes do nothing to what is paused, and to what is not declared."""
+    codes = Counter(change.code for change in plan.changes if change.action is Action.NOOP)
+    return codes[Reason.PAUSED], codes[Reason.NOT_DECLARED]
 
 
 def plan_summary(plan: Plan) -> str:
@@ -137,23 +138,25 @@ def plan_summary(plan: Plan) -> str:
     unreadable = sum(change.code == Reason.UNREADABLE for change in plan.changes)
     taken = sum(change.action is Action.TRAIN and change.takes for change in plan.changes)
     counts[Action.TRAIN] -= taken
-    parts = [f"{counts[action]:,} {words}" for action, words in _COUNTED.items() if counts[action]]
-    parts += [f"{taken:,} to take in and bind"] if taken else []
-    parts += [f"{to_prove:,} to prove"] if to_prove else []
-    if refused := counts[Action.BLOCK] - unreadable:
-        parts.append(f"{refused:,} refused")
-    if unreadable:
-        parts.append(f"{unreadable:,} unreadable")
-    paused, undeclared = _of_code(plan, Reason.PAUSED), _of_code(plan, Reason.NOT_DECLARED)
+    paused, undeclared = _left_alone(plan)
+    parts = _nonzero(
+        *((counts[action], words) for action, words in _COUNTED.items()),
+        (taken, "to take in and bind"),
+        (to_prove, "to prove"),
+        (counts[Action.BLOCK] - unreadable, "refused"),
+        (unreadable, "unreadable"),
+    )
     parts.append(f"{counts[Action.NOOP] - paused - undeclared:,} unchanged")
-    if paused:
-        parts.append(f"{paused:,} paused")
-    if undeclared:
-        parts.append(f"{undeclared:,} undeclared")
+    parts += _nonzero((paused, "paused"), (undeclared, "undeclared"))
     declared = sum(change.code != Reason.NOT_DECLARED for change in plan.changes)
     summary = f"{counted(declared, 'binding')}: {', '.join(parts)}."
     jobs = trainings(plan.changes)
     return f"{summary} {jobs}." if jobs else summary
+
+
+def _nonzero(*counts: tuple[int, str]) -> list[str]:
+    """`1 to train`, `2,000 refused`: those of the counts that are not 0."""
+    return [f"{count:,} {words}" for count, words in counts if count]
 
 
 def excess(plan: Plan) -> list[str]:
@@ -170,11 +173,8 @@ def notes(plan: Plan) -> list[str]:
 
 def waves(plan: Plan) -> list[str]:
     """How each version is given out that goes to one wave of endpoints after the other."""
-    fleets: dict[str, list[Change]] = {}
-    for change in plan.changes:
-        if change.wave is not None:
-            fleets.setdefault(change.key or change.after_ref, []).append(change)
-    return [_waves(fleet) for fleet in fleets.values()]
+    waiting = (change for change in plan.changes if change.wave is not None)
+    return [_waves(f) for f in alike(waiting, lambda c: c.key or c.after_ref).values()]
 
 
 def _waves(fleet: list[Change]) -> str:
@@ -312,27 +312,24 @@ def unproved(report: Report) -> list[tuple[str, str, str]]:
 def left(report: Report, most: int | None = None) -> list[str]:
     """A sentence for each way in which bindings were left unchanged by a run that was cut off:
     `Not started (2): a, b.`; it names `most` of them."""
-    names: dict[Reached, list[str]] = {}
-    for binding in report.unfinished:
-        names.setdefault(binding.reached, []).append(binding.name)
-    first = {reached: members[:most] for reached, members in names.items()}
-    return [
-        f"{words[0].upper()}{words[1:]} ({len(names[reached]):,}): {', '.join(first[reached])}"
-        + ("." if len(first[reached]) == len(names[reached]) else ", …")
-        for reached, words in REACHED.items()
-        if reached in names and reached not in TOUCHED
-    ] + _held(report, most or MOST_HELD)
+    by_reached = alike(report.unfinished, lambda binding: binding.reached)
+    sentences = []
+    for reached, words in REACHED.items():
+        if (members := by_reached.get(reached)) and reached not in TOUCHED:
+            names = [binding.name for binding in members[:most]]
+            last = "." if len(names) == len(members) else ", …"
+            head = f"{words[0].upper()}{words[1:]} ({len(members):,})"
+            sentences.append(f"{head}: {', '.join(names)}{last}")
+    return sentences + _held(report, most or MOST_HELD)
 
 
 def _held(report: Report, most: int) -> list[str]:
     """`39 endpoints were spared churn/2026-11 (a, b, c, …): top: …`, for each version."""
-    names: dict[tuple[str, str, str], list[str]] = {}
-    for binding in report.held:
-        names.setdefault((binding.version, binding.until, binding.why), []).append(binding.name)
+    by_reason = alike(report.held, lambda held: (held.version, held.until, held.why))
     sentences = []
-    for (version, until, why), spared in names.items():
-        count = counted(len(spared), "endpoint")
-        listed_names = ", ".join([*spared[:most], *(["…"] if len(spared) > most else [])])
+    for (version, until, why), spared in by_reason.items():
+        count, names = counted(len(spared), "endpoint"), [held.name for held in spared[:most]]
+        listed_names = ", ".join([*names, *(["…"] if len(spared) > most else [])])
         if until:
             waits = "waits" if len(spared) == 1 else "wait"
             sentences.append(f"{count} {waits} for {version} until {until} ({listed_names})")
@@ -389,11 +386,9 @@ def report_summary(report: Report) -> str:
     proved = sum(proof.proved for proof in report.proofs)
     left = sum(binding.address not in touched for binding in report.unfinished)
     perhaps = sum(binding.reached is Reached.ASKED for binding in report.unfinished)
-    changed = [f"{len(report.done) - perhaps} changed"] if len(report.done) != perhaps else []
-    changed += [f"{perhaps} perhaps changed"] if perhaps else []
-    parts = [*(changed or ["0 changed"]), f"{proved} proved", f"{len(report.failures)} failed"]
-    parts += [f"{left} not finished"] if left else []
+    changed = _nonzero((len(report.done) - perhaps, "changed"), (perhaps, "perhaps changed"))
+    parts = [*(changed or ["0 changed"]), f"{proved:,} proved", f"{len(report.failures):,} failed"]
     waiting = sum(bool(held.until) for held in report.held)
-    parts += [f"{waiting} waiting"] if waiting else []
-    parts += [f"{len(report.held) - waiting} spared"] if len(report.held) > waiting else []
-    return f"{', '.join(parts)}, {unchanged} unchanged in {report.elapsed_s:.1f} s."
+    spared = len(report.held) - waiting
+    parts += _nonzero((left, "not finished"), (waiting, "waiting"), (spared, "spared"))
+    return f"{', '.join(parts)}, {unchanged:,} unchanged in {report.elapsed_s:.1f} s."

@@ -21,6 +21,7 @@ from reconciler.model import (
     Report,
     Rule,
 )
+from reconciler.render.cells import alike
 from reconciler.render.status import StatusRow, Sync, Wrong, gist_of, mending, urgency
 
 _FIGURES = re.compile(r"\d[\d.,:]*")  # by which alone the reasons of a fleet's members may differ
@@ -102,9 +103,9 @@ def alarms(options: str, endpoints: Iterable[Endpoint]) -> list[Alarm]:
             if len(group) == 1:
                 why = first.message
             elif rest is not group:
-                alike = len({gist_of(endpoint.row) for endpoint in group}) == 1
+                same = len({gist_of(endpoint.row) for endpoint in group}) == 1
                 others = "; at the others likewise, with their own figures"
-                why = gist_of(first) if alike else f"{first.message}{others}"
+                why = gist_of(first) if same else f"{first.message}{others}"
             names = tuple(endpoint.row.name for endpoint in group)
             kept, changes = any(e.keeps for e in group), [endpoint.change for endpoint in group]
             command, keep = mending(what, options, changes, kept=kept), ""
@@ -142,16 +143,10 @@ class Group:
 def grouped(endpoints: Iterable[Endpoint], most: int = MOST_ROWS) -> list[Group]:
     """The endpoints by model, what needs attention first; together no more than `most` shown."""
     ordered = sorted(endpoints, key=lambda e: (urgency(e.row), e.model, e.row.address))
-    by_model: dict[str, list[tuple[int, Endpoint]]] = {}
-    for place, endpoint in enumerate(ordered):
-        by_model.setdefault(endpoint.model, []).append((place, endpoint))
+    shown = alike(ordered[:most], lambda endpoint: endpoint.model)
     return [
-        Group(
-            model,
-            tuple(endpoint for _, endpoint in members),
-            tuple(endpoint for place, endpoint in members if place < most),
-        )
-        for model, members in by_model.items()
+        Group(model, tuple(members), tuple(shown.get(model, ())))
+        for model, members in alike(ordered, lambda endpoint: endpoint.model).items()
     ]
 
 
@@ -245,19 +240,15 @@ class ModelOf:
 
 def models(endpoints: Iterable[Endpoint]) -> list[ModelOf]:
     """The models of the endpoints by name."""
-    by_name: dict[str, list[Endpoint]] = {}
-    for endpoint in endpoints:
-        by_name.setdefault(endpoint.model, []).append(endpoint)
+    by_name = alike(endpoints, lambda endpoint: endpoint.model)
     return [_model(name, by_name[name]) for name in sorted(by_name)]
 
 
 def _model(name: str, endpoints: Sequence[Endpoint]) -> ModelOf:
     """The part of the page about one model: its versions, its bounds and who serves it."""
     by_arguments = {e.arguments: e.history for e in endpoints}
-    made: dict[str, list[MadeVersion]] = {}
-    for history in by_arguments.values():
-        for version in history.versions:
-            made.setdefault(version.version, []).append(version)
+    every = (version for history in by_arguments.values() for version in history.versions)
+    made = alike(every, lambda version: version.version)
     serves = Counter(e.history.live for e in endpoints)
     wanted = Counter(e.row.wanted for e in endpoints)
     versions = [VersionOf(v, tuple(m), serves[v], wanted[v]) for v, m in made.items()]
@@ -317,11 +308,11 @@ def done(endpoints: Iterable[Endpoint]) -> list[Done]:
 
 def _done_at(endpoint: Endpoint) -> Iterator[Done]:
     """The work at one endpoint, a line for each run and model."""
-    alike: dict[tuple[str, ...], list[tuple[str, Event]]] = {}
-    for what, event in _labelled(endpoint.history.events):
-        by = (event.run, event.who, event.approval, event.commit, event.name)
-        alike.setdefault(by, []).append((what, event))
-    for (run, who, approval, commit, model), group in alike.items():
+    by_run = alike(
+        _labelled(endpoint.history.events),
+        lambda pair: (pair[1].run, pair[1].who, pair[1].approval, pair[1].commit, pair[1].name),
+    )
+    for (run, who, approval, commit, model), group in by_run.items():
         yield Done(
             at=group[-1][1].at,
             what=tuple(dict.fromkeys(what for what, _ in group)),
