@@ -2031,10 +2031,10 @@ _AZUREML = [
         ),
     ),
     *_mutations(
-        "reconciler/platforms/azureml/workspace.py",
+        "reconciler/platforms/arm.py",
         (
             "a token goes wherever an operation is said to be",
-            "if operation.url not in self._origins:",
+            "if url not in origins:",
             "if False:",
             "tests/azureml/test_endpoint.py::test_an_operation_elsewhere_gets_no_token",
         ),
