@@ -84,14 +84,13 @@ class Response:
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def json(self) -> Any:
-        """The body as JSON; raises UnreadableError when it is anything else."""
+        """The body as JSON; raises UnreadableError when it is anything else, and says what is wrong
+        with it: that may stand far behind the beginning."""
         try:
-            value = parse_json(self.body)
-        except ValueError:
-            value = _NOT_JSON
-        if value is _NOT_JSON:
-            raise self.unreadable("JSON")
-        return value
+            return parse_json(self.body)
+        except ValueError as exc:  # which holds the body, and is therefore no cause of ours
+            why = one_line(str(exc), _SHOWN_CHARACTERS)
+        raise self.unreadable("JSON", "" if self.is_page or not self.body else f" ({why})")
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object; raises UnreadableError."""
@@ -107,10 +106,10 @@ class Response:
             raise self.unreadable("a JSON list")
         return value
 
-    def unreadable(self, expected: str) -> UnreadableError:
-        """The error that says what was expected and what came instead."""
+    def unreadable(self, expected: str, why: str = "") -> UnreadableError:
+        """The error that says what was expected and what came instead, and why that is wrong."""
         return UnreadableError(
-            f"{self.what}: {self.place}: expected {expected}, got {self.describe()}",
+            f"{self.what}: {self.place}: expected {expected}, got {self.describe()}{why}",
             status=self.status,
             request_id=self.request_id,
         )
@@ -139,9 +138,6 @@ class Response:
         text = self.body[:_READ_FOR_SHOWING].decode("utf-8", errors="replace")
         kind = f"an HTML page ({kind})" if _is_page(text, kind) else kind
         return f"{kind} beginning {one_line(text, _SHOWN_CHARACTERS)!r}"
-
-
-_NOT_JSON = object()
 
 
 def _is_page(text: str, content_type: str) -> bool:

@@ -184,12 +184,12 @@ def test_an_error_message_is_one_short_printable_line(http: Http, stand_in: Stan
         (b"<!DOCTYPE html>", "", "an HTML page (no content type)"),
         (b'{"properties": {"assets"', "application/json", "application/json beginning '{\"prop"),
         (b"", "application/json", "an empty body (application/json)"),
-        (b'{"a": NaN}', "application/json", "application/json beginning"),
-        (b'{"a": 1e999}', "application/json", "application/json beginning"),
-        (b'{"a": 1%s}' % (b"0" * 400), "application/json", "application/json beginning"),
-        (b'{"a": "\xe9"}', "application/json", "application/json beginning"),
-        (b"1" * 5000, "application/json", "application/json beginning"),
-        (b"[" * 100_000, "application/json", "application/json beginning '[[["),
+        (b"[%sNaN]" % (b"1, " * 400), "application/json", "(NaN is not a number of JSON)"),
+        (b'{"a": 1e999}', "application/json", "(1e999 is too large a number)"),
+        (b'{"a": 1%s}' % (b"0" * 400), "application/json", "… is too large a number)"),
+        (b'{"a": "\xe9"}', "application/json", "can't decode byte 0xe9 in position 7"),
+        (b"1" * 5000, "application/json", "application/json beginning '111"),
+        (b"[" * 100_000, "application/json", "(nested too deeply)"),
     ],
 )
 def test_what_is_not_json_is_unreadable(
