@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from reconciler.errors import ConfigurationError, Problem, printable
-from reconciler.model import Source
+from reconciler.model import NO_NAME, Source
 
 MAX_BYTES = 1024 * 1024
 MOST_VALUES = 3_000_000  # about half a gigabyte, and a hundred thousand bindings
@@ -20,7 +20,6 @@ _WHY = (
     f"the desired state would become more than {MOST_VALUES:,} values or {MOST_CHARACTERS:,} "
     "characters here; declare fewer or shorter ones"
 )
-_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # One reader ends a line there and another does not, or nothing is seen: then a reviewer reads
 # another text than this program. Joiners are letters' business where they join letters.
 _HIDDEN = (
@@ -213,7 +212,7 @@ def _names(
         below = folder / entry.name
         if entry.name.startswith((".", "_")):
             continue
-        if _NO_NAME.search(entry.name):
+        if NO_NAME.search(entry.name):
             message = "its name holds a line end or is not text; rename it"
             files.problems.append(Problem(printable(files.shown(below)), 0, 0, message))
             continue

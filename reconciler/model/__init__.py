@@ -66,7 +66,7 @@ from reconciler.model.outcome import (
     Unfinished,
     VersionState,
 )
-from reconciler.model.places import NOWHERE, Address, AddressId, Source, folded, seconds
+from reconciler.model.places import NO_NAME, NOWHERE, Address, AddressId, Source, folded, seconds
 from reconciler.model.plan import (
     GIVEN,
     KEPT_IN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -46,6 +47,9 @@ class AddressId:
         return self.shown
 
 
+# What no name of a file may hold: ends of lines, other controls, and what is no text. Blanks of any
+# kind and joiners are parts of names, although `str.isprintable` refuses them.
+NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 

@@ -25,7 +25,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from reconciler.codec import make_codec, read
 from reconciler.errors import redact
-from reconciler.model import Environment
+from reconciler.model import NO_NAME, Environment
 from reconciler.offline.recorded import KEPT_STATUSES, Answers
 from reconciler.render.documents import json_document
 from reconciler.stores.contract import Properties
@@ -108,8 +108,8 @@ def _claims(taken: Snapshot) -> Iterator[tuple[str, object, str]]:
     for uri, store in taken.answers.stores.items():
         for name, file in store.files.items():
             place = f"answers.stores[{uri!r}].files[{name!r}]:"
-            texts = (name, file.etag, file.fingerprint)
-            yield place, "".join(texts).isprintable(), "must be without control characters"
+            texts = "".join((name, file.etag, file.fingerprint))
+            yield place, not NO_NAME.search(texts), "must be without control characters"
             yield place, file.size >= 0, "must not have a negative size"
 
 

@@ -456,6 +456,13 @@ def test_a_damaged_or_foreign_snapshot_is_refused_with_its_place(
     assert said in ran.err
 
 
+def test_names_that_people_type_are_no_damage(command: Command, taken: dict[str, Any]) -> None:
+    files = next(iter(taken["answers"]["stores"].values()))["files"]
+    files["Kunden\u00a0Süd/👩\u200d💻.csv"] = FILE
+    Path("typed.json").write_text(json.dumps(taken))
+    assert command("plan", "--live", "typed.json").code == errors.SUCCESS
+
+
 @pytest.mark.parametrize("part", ["at", "place", "emulator", "answers"])
 def test_a_snapshot_without_a_part_is_refused(
     command: Command, taken: dict[str, Any], part: str

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 FILES = {"MLmodel": b"flavors: {}\n", "data/model.pkl": b"weights", "empty": b""}
 
 
-def recipe(version: str = "1", path: str = "") -> Recipe:
-    how = {"name": "fraud"} | ({"path": path} if path else {})
+def recipe(version: str = "1", path: str = "", name: str = "fraud") -> Recipe:
+    how = {"name": name} | ({"path": path} if path else {})
     return Recipe("registry", "mlflow", (), (("version", version),), how=tuple(how.items()))
 
 
@@ -196,6 +196,19 @@ def test_an_artifact_that_is_cut_off_or_replaced_is_not_taken(
     known.instead = cut
     with pytest.raises(UnreadableError, match="3 bytes in place of 7"):
         registry.fetch(recipe(path="data/model.pkl"), tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["a b", "ü%2e%2e", "no\u00a0break", "👩\u200d💻", "..x", "q'\""])
+def test_a_file_may_have_any_name_that_a_file_system_takes(
+    registry: MlflowRegistry, known: Registry, tmp_path: Path, name: str
+) -> None:
+    known.register("odd", {f"data/{name}": b"weights", "empty": b""})
+    odd = recipe("1", name="odd")
+    assert registry.look(odd).refusal == ""
+    registry.fetch(odd, tmp_path / "model")
+    with zipfile.ZipFile(tmp_path / "model") as archive:
+        stored = {file: archive.read(file) for file in archive.namelist()}
+    assert stored == {f"data/{name}": b"weights", "empty": b""}
 
 
 @pytest.mark.parametrize("name", ["../evil", "a\\b", "..", "x\n"])

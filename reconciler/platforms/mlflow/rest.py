@@ -21,7 +21,7 @@ from reconciler.http.credentials import Bearer, Credential
 from reconciler.http.origins import Origins
 from reconciler.http.response import Response
 from reconciler.http.urls import Origin, is_loopback, origin, path_id, split_url
-from reconciler.model import ModelRef
+from reconciler.model import NO_NAME, ModelRef
 from reconciler.strict_json import parse_json
 
 API = "/api/2.0/mlflow"
@@ -187,8 +187,9 @@ class Mlflow:
             for each in _objects(answer.json_object(), "files", what):
                 name = _text(each, "path", what)
                 part = name.rstrip("/").rpartition("/")[2]  # MLflow names files from their root
-                if part in ("", ".", "..") or "\\" in part or not part.isprintable():
-                    raise UnreadableError(f"{what}: a file is called {name!r:.100}")
+                if part in ("", ".", "..") or "\\" in part or NO_NAME.search(part):
+                    why = f"a file is called {name!r:.100}; log the model without it"
+                    raise UnreadableError(f"{what}: {why}")
                 name = below + part
                 if each.get("is_dir"):
                     folders.append(f"{name}/")
