@@ -25,6 +25,8 @@ from reconciler.platforms.contract import Job, JobState, Order, Registry, Traine
 from reconciler.stores.contract import Place, Properties, Store, copy_file, name_in
 from reconciler.strict_json import parse_json
 
+_EMPTY = "it is empty, as an upload that was cut off leaves it; write it again"
+
 
 class _Taker(Trainer):
     """Copies to the store. A job that is done has a file of its own there."""
@@ -75,8 +77,8 @@ class Taking(_Taker):
         names = {role: _name(self._data, place) for role, place in order.inputs.items()}
         seen = {role: self._data.head(name) for role, name in names.items()}
         for role, name in names.items():
-            if self._is_pointer(name, seen[role]):
-                raise RefusedError(f"{order.inputs[role].uri}: {NOT_FETCHED}")
+            if flaw := self._flaw(name, seen[role]):
+                raise RefusedError(f"{order.inputs[role].uri}: {flaw}")
             made = _name(self._store, order.outputs[role])
             if copy_file(self._data, name, self._store, made) is None:
                 raise NotFoundError(f"there is no {order.inputs[role].uri}; put it there")
@@ -87,12 +89,10 @@ class Taking(_Taker):
                 raise UnavailableError(f"{uri} changed while it was copied; it is copied again")
         self._note(job, order, [role for role, _ in order.recipe.outputs])
 
-    def _is_pointer(self, name: str, seen: Properties | None) -> bool:
-        """Whether a file of the data is one that Git LFS keeps elsewhere."""
-        if seen is None or seen.size > MOST_POINTER:
-            return False
-        file = self._data.get(name)
-        return file is not None and is_pointer(file.content)
+    def _flaw(self, name: str, seen: Properties | None) -> str:
+        """Why a file of the data is not what it should be; "" where nothing is seen of that."""
+        file = self._data.get(name) if seen and seen.size <= MOST_POINTER else None
+        return "" if file is None else _flaw(file.content)
 
 
 class TakingRegistered(_Taker):
@@ -116,11 +116,20 @@ class TakingRegistered(_Taker):
         with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
             path = Path(folder) / "artifact"
             self._registry.fetch(order.recipe, path)
+            with path.open("rb") as file:
+                flaw = _flaw(file.read(MOST_POINTER))
+            if flaw:
+                raise RefusedError(f"the file of version {version.version}: {flaw}")
             self._store.put_file(_name(self._store, order.outputs[MODEL]), path)
         if metrics := version.finite:
             metrics_name = _name(self._store, order.outputs[METRICS])
             self._store.put(metrics_name, json.dumps(metrics, sort_keys=True).encode())
         self._note(job, order, [MODEL, METRICS] if metrics else [MODEL])
+
+
+def _flaw(head: bytes) -> str:
+    """Why a file with this head is no model and no metrics; "" where it may be one."""
+    return NOT_FETCHED if is_pointer(head) else "" if head else _EMPTY
 
 
 def _done(job: str) -> str:

@@ -91,9 +91,21 @@ def test_what_was_deleted_from_the_store_is_taken_again(files: Files) -> None:
 
 
 @pytest.mark.parametrize("role", [MODEL, METRICS])
-def test_a_pointer_of_git_lfs_is_not_taken_for_the_file(files: Files, role: str) -> None:
-    files.data.put(role, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n")
-    with pytest.raises(RefusedError, match=r"is a pointer of Git LFS .*\(git lfs pull\)"):
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+            r"is a pointer of Git LFS .*\(git lfs pull\)",
+        ),
+        (b"", "it is empty.*; write it again"),
+    ],
+)
+def test_a_pointer_of_git_lfs_or_nothing_is_not_taken_for_the_file(
+    files: Files, role: str, content: bytes, why: str
+) -> None:
+    files.data.put(role, content)
+    with pytest.raises(RefusedError, match=why):
         files.start()
     assert files.state is JobState.NOT_STARTED
 

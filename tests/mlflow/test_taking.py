@@ -86,6 +86,16 @@ def test_a_metric_that_no_gate_can_judge_is_named_before_anything_is_copied(
     assert not list((tree.folder / "store").glob("churn/4/model*"))
 
 
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\nsize 9\n"])
+def test_a_version_whose_file_is_none_is_refused(
+    tree: Tree, known: Registry, content: bytes
+) -> None:
+    known.register("churn", {"model.pkl": content}, auc=0.9)
+    tree.change('version: "1"', 'version: "4"')
+    assert "the file of version 4: it is " in tree.apply(code=REFUSED)
+    assert not list((tree.folder / "store").glob("churn/4/model*"))
+
+
 def test_a_version_without_metrics_is_served_where_no_gate_asks_for_one(
     tree: Tree, known: Registry
 ) -> None:
