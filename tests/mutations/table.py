@@ -1122,8 +1122,8 @@ _RESPONSE = _mutations(
     ),
     (
         "what is no JSON is an empty object",
-        'raise self.unreadable("JSON")',
-        "value = {}",
+        'raise self.unreadable("JSON", "" if self.is_page or not self.body else f" ({why})")',
+        "return {}",
         "tests/http/test_wire_http.py::test_what_is_not_json_is_unreadable",
     ),
     (
