@@ -256,8 +256,8 @@ class Endpoint:
                 return slots.has(binding) or Ready(binding, self.begin)
             case state.FreeSlot():
                 slots.give_back(binding)
-                if do.took_s is not None:
-                    self._shared.times.ended(trainer, do.took_s)
+                if do.job:
+                    self._shared.times.ended(trainer, do.job, do.took_s)
         return None
 
     # --- the store ------------------------------------------------------------------------------

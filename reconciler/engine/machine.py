@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.approval import covers, described
 from reconciler.engine import candidate, swap
 from reconciler.engine.prove import gone, make_proof
+from reconciler.engine.slots import Watch
 from reconciler.engine.state import (
     APPEARS_S,
     FIRST_PAUSE_S,
@@ -66,7 +67,6 @@ from reconciler.engine.state import (
     Verb,
     Wait,
     WaitForJob,
-    Watch,
     Write,
     again,
     fail,
@@ -274,7 +274,8 @@ def _wait_for(state: State, watch: Watch, words: str, now: float, queued: bool =
     """Look at the job alone from now on, until it has ended or something is wrong with it."""
     reached = Reached.TRAINING if state.reached is Reached.NOT_BEGUN else state.reached
     watching = replace(state, watch=watch, reached=reached, at=At.BEGIN, troubles=0)
-    making, age_s = state.task.of.recipe.making, now - watch.began_at
+    making = state.task.of.recipe.making
+    age_s = now - watch.began_at - (0.0 if queued else watch.waited_s)
     return Turn(watching, (WaitForJob(watch.job, age_s, queued, phase=making, detail=words),))
 
 
@@ -283,13 +284,13 @@ def _job_seen(state: State, job: Job, now: float) -> Turn:
     watch = state.watch
     assert watch is not None
     if job.state is JobState.RUNNING and watch.asked_s <= state.task.of.timeout_s:
-        running = replace(watch, ran_s=watch.asked_s)
-        words = f"job {watch.job}: {job.message}" if job.message else f"job {watch.job} is running"
-        return _wait_for(state, running, words, now, job.message != "")
+        queued = job.message != ""
+        words = f"job {watch.job}: {job.message}" if queued else f"job {watch.job} is running"
+        return _wait_for(state, watch.running(queued), words, now, queued)
     after = replace(state, watch=None)
     if job.state not in ENDED:
         return wait(after, 0.0)
-    free = FreeSlot(watch.took_s if job.state is JobState.FINISHED else None)
+    free = FreeSlot(watch.job, watch.took_s if job.state is JobState.FINISHED else None)
     return wait(replace(after, ended=(watch.job, job)), 0.0).after(free)
 
 

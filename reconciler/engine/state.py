@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.engine.slots import Watch
 from reconciler.engine.steps import Goal
 from reconciler.errors import ReconcilerError
 from reconciler.model import Binding, Change, EventKind, Model, Owned, Proof, Reached, Record, Score
@@ -95,22 +96,6 @@ class At(Enum):
     SHARE = auto()  # the answer of the new model, while it has a share of the traffic
     PROOF = auto()  # the answer after the swap
     UNREJECT = auto()  # whether the rejection for silence could be taken back
-
-
-@dataclass(frozen=True)
-class Watch:
-    """A job that is waited for: since when, how old it was when a look saw it run last, and when it
-    was asked for last."""
-
-    job: str
-    began_at: float
-    ran_s: float = 0.0
-    asked_s: float = 0.0
-
-    @property
-    def took_s(self) -> float:
-        """How long it ran, once a look saw that it had ended: between the last two looks."""
-        return (self.ran_s + self.asked_s) / 2 if self.ran_s else self.asked_s * 0.99
 
 
 @dataclass(frozen=True)
@@ -240,8 +225,10 @@ class AskJob(Step):
 
 @dataclass(frozen=True)
 class FreeSlot(Step):
-    """Give the job slot back; `took_s`: its job finished, after so long."""
+    """Give the job slot back. `job` ended, "" where none was waited for; it finished if `took_s`
+    says after how long."""
 
+    job: str = ""
     took_s: float | None = None
 
 

@@ -15,6 +15,7 @@ import pytest
 from reconciler import errors
 from reconciler.engine import machine, state
 from reconciler.engine.machine import next_step
+from reconciler.engine.slots import Watch
 from reconciler.engine.state import (
     At,
     Candidate,
@@ -25,7 +26,6 @@ from reconciler.engine.state import (
     Task,
     Trouble,
     Verb,
-    Watch,
 )
 from reconciler.engine.steps import Goal
 from reconciler.model import (
@@ -229,6 +229,7 @@ TRAININGS: list[Row] = [
     ("a job that runs is waited for", at(At.JOB, watch=Watch("j", 990.0, asked_s=10)), None, Job(JobState.RUNNING), "wait for j, 10 s old (training)"),
     ("a job that takes too long is looked at whole", at(At.JOB, watch=Watch("j", 0.0, asked_s=7201)), None, Job(JobState.RUNNING), "wait 0"),
     ("a job that ended gives its slot back", at(At.JOB, watch=Watch("j", 990.0, 8, 10)), None, Job(JobState.FINISHED), "free slot after 9 s | wait 0"),
+    ("not with what it waited in a queue", at(At.JOB, watch=Watch("j", 990.0, 8, 10, 6)), None, Job(JobState.FINISHED), "free slot after 3 s | wait 0"),
     ("only what finished tells how long it takes", at(At.JOB, watch=Watch("j", 990.0, 8, 10)), None, Job(JobState.FAILED), "free slot | wait 0"),
     ("a job that is not there gives no slot back", at(At.JOB, watch=Watch("j", 990.0)), None, Job(JobState.NOT_STARTED), "wait 0"),
     ("a run that only trains ends with the version", at(At.LOOK, goal=Goal.TRAINED), STANDS, None, "succeed: trained"),
@@ -438,6 +439,9 @@ REMEMBERED: list[tuple[str, State, dict[str, object]]] = [
     ("a job that is watched counts as training", after(at(At.START), None, "j"), {"reached": Reached.TRAINING, "watch": Watch("j", NOW)}),
     ("its age is that when it was asked for", after(at(At.BEGIN, watch=Watch("j", 990.0)), None, False), {"watch": Watch("j", 990.0, asked_s=10.0)}),
     ("and that when it was seen to run", after(at(At.JOB, watch=Watch("j", 990.0, asked_s=9.0)), None, Job(JobState.RUNNING)), {"watch": Watch("j", 990.0, 9.0, 9.0)}),
+    ("what it stands in a queue is no part of the time that it takes", after(at(At.JOB, watch=Watch("j", 990.0, asked_s=9.0)), None, Job(JobState.RUNNING, "it waits")), {"watch": Watch("j", 990.0, 9.0, 9.0, 9.0)}),
+    ("it left the queue between two looks", after(at(At.JOB, watch=Watch("j", 990.0, 6.0, 8.0, 6.0)), None, Job(JobState.RUNNING)), {"watch": Watch("j", 990.0, 8.0, 8.0, 7.0)}),
+    ("and once", after(at(At.JOB, watch=Watch("j", 990.0, 8.0, 9.0, 7.0)), None, Job(JobState.RUNNING)), {"watch": Watch("j", 990.0, 9.0, 9.0, 7.0)}),
     ("the last word of a job is kept for the look", after(at(At.JOB, watch=Watch("j", 990.0)), None, Job(JobState.FAILED)), {"watch": None, "ended": ("j", Job(JobState.FAILED))}),
     ("a swap of another run is taken up from now on", after(at(At.LOOK, UNPROVED), UNPROVED), {"reached": Reached.UNPROVED, "swap": Swap(NOW, SWAPPED)}),
     ("a look tells whether the version was proved with other settings", after(at(At.LOOK), replace(STANDS, proved_otherwise=True)), {"spares": True}),

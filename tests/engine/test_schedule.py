@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +12,8 @@ import pytest
 
 from reconciler.engine.machine import next_step
 from reconciler.engine.schedule import Schedule
-from reconciler.engine.slots import FIRST_S, LEAST_S, MOST_S, JobSlots, JobTimes
-from reconciler.engine.state import FreeSlot, State, Task, Watch
+from reconciler.engine.slots import FIRST_S, LEAST_S, MOST_S, JobSlots, JobTimes, Watch
+from reconciler.engine.state import FreeSlot, State, Task
 from reconciler.engine.steps import Again, Ended, Ready
 from reconciler.engine.waves import Waves
 from reconciler.model import Wave
@@ -135,7 +136,7 @@ def watched(times: JobTimes, took_s: float) -> list[float]:
     while age_s < took_s:
         age_s += times.pause_s("service", job, age_s)
         ages.append(age_s)
-    times.ended("service", Watch("job", 0.0, ages[-2], age_s).took_s)
+    times.ended("service", job, Watch("job", 0.0, ages[-2], age_s).took_s)
     return ages[1:]
 
 
@@ -172,7 +173,7 @@ def test_slow_answers_do_not_make_jobs_seem_longer() -> None:
         late.append(asked_s - began_s - 2.0)
         (freed,) = [step for step in steps if isinstance(step, FreeSlot)]
         assert freed.took_s is not None, number
-        times.ended("service", freed.took_s)
+        times.ended("service", freed.job, freed.took_s)
     assert sorted(late)[20] < 0.1
 
 
@@ -191,14 +192,42 @@ def test_services_are_not_taken_for_one_another() -> None:
     assert times.pause_s("another", "job", 0.0) == 0.5
 
 
-def test_a_queued_job_is_looked_at_as_often_as_jobs_end_and_not_as_one_that_is_late() -> None:
+def test_a_queued_job_is_looked_at_as_often_as_its_queue_moves_and_not_as_one_that_is_late() -> (
+    None
+):
     times = JobTimes()
-    assert times.pause_s("service", "job", 40.0, queued=True) == 10.0, "as long as nothing is known"
-    times.ended("service", 10.0)
-    pauses = [times.pause_s("service", "job", age_s, queued=True) for age_s in (1.0, 30.0, 900.0)]
-    assert pauses == [10.0, 10.0, 10.0]
-    late = [times.pause_s("service", "job", 910.0) for _ in range(3)]
+    pauses = [times.pause_s("service", f"job {n}", 10.0, queued=True) for n in range(1, 9)]
+    assert pauses == [5.0] * 8, "as long as nothing is known"
+    times.ended("service", "job 1", 10.0)
+    times.ended("service", "job 2", 10.0)  # one in five seconds
+    pauses = [times.pause_s("service", f"job {n}", 10.0, queued=True) for n in (3, 4, 8)]
+    assert pauses == [2.5, 5.0, 15.0], "half of the time after which it ends, 15 s at most"
+    stuck = [times.pause_s("service", "job 3", age_s, queued=True) for age_s in (40.0, 4000.0)]
+    assert stuck == [10.0, 15.0]
+    late = [times.pause_s("service", "job 3", 11.0) for _ in range(3)]
     assert late == pytest.approx([1.5, 2.25, 3.375]), "it began at some time since the last look"
+
+
+def test_the_last_of_a_queue_are_soon_seen_to_end_by_few_looks() -> None:
+    """Eight of a hundred jobs run at a time, and their engine shows them as queued nearly as long."""
+    times, watches, looks, late = JobTimes(), {n: Watch(str(n), 0.0) for n in range(100)}, 0, {}
+    due = [(0.0, number) for number in watches]
+    while due:
+        now_s, number = heapq.heappop(due)
+        looks += 1
+        ends_s = 6.5 * (number // 8 + 1) + number % 8 * 0.1
+        watch = replace(watches[number], asked_s=now_s)
+        if now_s >= ends_s:
+            late[number] = now_s - ends_s
+            times.ended("service", watch.job, watch.took_s)
+            continue
+        queued = now_s < ends_s - 0.5
+        watches[number] = watch = watch.running(queued)
+        age_s = now_s - (0.0 if queued else watch.waited_s)
+        pause_s = times.pause_s("service", watch.job, age_s, queued=queued)
+        heapq.heappush(due, (now_s + pause_s, number))
+    assert looks < 100 * 14
+    assert max(late[number] for number in range(90, 100)) < 3.0
 
 
 def test_a_job_that_outlasts_all_others_is_looked_at_less_and_less_often() -> None:

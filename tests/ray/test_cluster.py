@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +46,43 @@ def cluster_of(ray: Standin, folder: Path, **fields: Any) -> Cluster:
 def store(tmp_path: Path) -> Path:
     (tmp_path / "store").mkdir()
     return tmp_path / "store"
+
+
+class Door:
+    """A lock that tells who comes to it."""
+
+    def __init__(self) -> None:
+        self.came = threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.came.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_one_check_serves_all_writes_that_waited_for_it_and_none_that_began_before_them(
+    ray: Standin, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, door, later = cluster_of(ray, store), Door(), []
+    check = cluster._checked
+    monkeypatch.setattr(cluster, "_checking", door)
+
+    def checked() -> Any:
+        monkeypatch.setattr(cluster, "_checked", check)
+        later.extend(pool.submit(cluster.writing) for _ in range(5))
+        for _ in range(1 + len(later)):
+            assert door.came.acquire(timeout=10)
+        return check()
+
+    monkeypatch.setattr(cluster, "_checked", checked)
+    with ThreadPoolExecutor(5) as pool:
+        cluster.writing()
+        for writing in later:
+            writing.result()
+    assert ray.world.requests.count("GET /cluster_id") == 2
 
 
 def test_clusters_behind_one_host_share_neither_notes_nor_addresses(store: Path) -> None:

@@ -98,6 +98,17 @@ def test_code_that_the_cluster_has_is_not_sent_again(
     assert sum(request.startswith("PUT") for request in ray.world.requests) == 1
 
 
+def test_a_run_looks_for_its_code_once_and_asks_for_no_job_that_it_submits(
+    jobs: RayJobs, home: Home, ray: Standin
+) -> None:
+    started(jobs, home)
+    ray.world.requests = []
+    job = started(jobs, home, key="cd" * 32)
+    sent = [r for r in ray.world.requests if r.startswith(("GET /api/p", "GET /api/j", "POST"))]
+    assert sent == ["POST /api/jobs/"]
+    assert job in ray.world.jobs
+
+
 def test_no_grant_and_no_token_is_in_anything_that_the_cluster_shows(
     jobs: RayJobs, home: Home, ray: Standin
 ) -> None:

@@ -59,7 +59,8 @@ class Cluster:
         self._client = client
         self._store = store
         self._checking = threading.Lock()
-        self._seen: Identity | None = None
+        self._begun = self._ended = 0  # checks that began, and the last that succeeded
+        self._seen: tuple[Identity, Stored | None] | None = None
 
     @property
     def name(self) -> str:
@@ -73,23 +74,19 @@ class Cluster:
 
     def reading(self) -> Client:
         """The client, once it is sure that the cluster is the known one; RefusedError elsewhere."""
-        with self._checking:
-            if self._seen is None:
-                self._seen = self._checked()[0]
+        if self._seen is None:
+            self._check()
         return self._client
 
     def reading_again(self) -> Client:
         """The client, after a look from now: what is missing there is missing in the known
         cluster."""
-        with self._checking:
-            self._seen = self._checked()[0]
+        self._check()
         return self._client
 
     def writing(self) -> Client:
         """The client, once the store has noted the cluster and this is still that one."""
-        with self._checking:
-            self._seen, known = self._checked()
-            self._note(self._seen, known)
+        self._note(*self._check())
         return self._client
 
     def head_started_ms(self) -> float:
@@ -98,6 +95,16 @@ class Cluster:
         if not isinstance(started, int | float):
             raise UnreadableError("Ray does not say when its head node was started")
         return float(started)
+
+    def _check(self) -> tuple[Identity, Stored | None]:
+        """What a check says that began after this call; one serves all who wait for it."""
+        before = self._begun
+        with self._checking:
+            if self._ended <= before or self._seen is None:
+                self._begun = number = self._begun + 1
+                self._seen = self._checked()
+                self._ended = number
+            return self._seen
 
     def _checked(self) -> tuple[Identity, Stored | None]:
         """The cluster that answers now, and what the store knows; RefusedError if they differ."""

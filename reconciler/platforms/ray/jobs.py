@@ -29,7 +29,7 @@ from reconciler.platforms.commands import words_of
 from reconciler.platforms.contract import Job, JobState, Order, Trainer
 from reconciler.platforms.ray.client import Client
 from reconciler.platforms.ray.cluster import Cluster
-from reconciler.platforms.ray.package import RUNNER, Package, packed, send
+from reconciler.platforms.ray.package import RUNNER, Package, Packages, packed
 from reconciler.platforms.ray.serve_config import bytes_of
 from reconciler.stores.alive import LOCK
 from reconciler.stores.contract import Place
@@ -56,6 +56,7 @@ class RayJobs(Trainer):
     def __init__(self, cluster: Cluster, store: str) -> None:
         self._cluster = cluster
         self._store = store
+        self._sent = Packages(cluster)
         self._packing = threading.Lock()
         self._packages: dict[str, Package] = {}
         self._looking = threading.Lock()
@@ -68,14 +69,12 @@ class RayJobs(Trainer):
         return order.job_of(self._store)
 
     def start(self, job: str, order: Order) -> None:
-        """Submit the job, unless the cluster has it."""
+        """Submit the job; the cluster refuses one that it has."""
         client = self._cluster.writing()
-        if self._asked(client, job) is not None:
-            return
         if order.attempt > 1:
             self.cancel(f"{job.rpartition('-a')[0]}-a{order.attempt - 1}")
         package = self._package(order)
-        send(client, package)
+        self._sent.have(package, again=order.attempt > 1)  # the last may have failed without it
         try:
             what = f"submitting job {job}"
             client.post("/api/jobs/", what, json=self._submission(job, order, package))

@@ -199,6 +199,7 @@ class Packages:
         self._cluster = cluster
         self._now = now
         self._guard = threading.Lock()
+        self._sending = threading.Lock()
         self._packed: dict[tuple[str, bool], Package] = {}
         self._looked: dict[tuple[str, str], float] = {}  # by the session of the cluster, and URI
 
@@ -214,11 +215,17 @@ class Packages:
                 raise RefusedError(
                     f"the files below {key[0]} changed since this was planned; plan again"
                 )
+        self.have(package)
+        return package.uri
+
+    def have(self, package: Package, *, again: bool = False) -> None:
+        """Have a package on the cluster, for what will name it in the next minutes. `again`: look
+        for it, whenever it was seen last."""
+        with self._sending:
             now, seen = self._now(), (self._cluster.session, package.uri)
-            if now - self._looked.get(seen, -math.inf) > LOOK_LASTS_S:
+            if again or now - self._looked.get(seen, -math.inf) > LOOK_LASTS_S:
                 send(self._cluster.writing(), package)
                 self._looked[self._cluster.session, package.uri] = now
-        return package.uri
 
     def is_there(self, uri: str) -> bool:
         """Whether the cluster has a package."""
