@@ -191,7 +191,7 @@ class Comparison:
         return f"{self.name}, {f'within {self.within}' if self.within else 'exactly'}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Probe:
     """A scoring request (JSON text), the columns its answer must have, and what is expected."""
 

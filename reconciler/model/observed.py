@@ -23,7 +23,7 @@ class HealthCode(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Health:
     """A health code and why."""
 
@@ -54,7 +54,7 @@ class Refusal:
     flag: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Live:
     """The platform's word about one address. Configured is not served: four fields keep apart
     what answers now and what the platform was told.
@@ -138,7 +138,7 @@ class ArtifactState(StrEnum):
     UNKNOWN = "unknown"  # the store was not read (offline plan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """State of the desired model file: where it is or will be, and what is known of it.
 
@@ -163,7 +163,7 @@ class Artifact:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WayBack:
     """The model to return to if a swap is not proved: last known to be good, and still there.
 
@@ -178,7 +178,7 @@ class WayBack:
     named: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything one decision needs: the binding, its address, its artifact.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from unicodedata import normalize
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Source:
     """A place in the desired state: file, line and column (both from 1)."""
 

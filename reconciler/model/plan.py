@@ -140,7 +140,7 @@ class Wave:
         return max(self.pause_s, self.soak_s)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """The one change of one binding, and why.
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from reconciler.model.versions import ModelRef
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
     """The first rows that an endpoint answered to the probe: columns and text cells."""
 
@@ -65,7 +65,7 @@ class EventKind(StrEnum):
     REINSTATED = "reinstated"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that was done at an address, about which model.
 
@@ -100,7 +100,7 @@ _SWAPS = (EventKind.SWAP, EventKind.ROLL_BACK)
 _SPARED = (EventKind.FAILED, EventKind.SETTINGS_REJECTED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """The last deed of this program at one address, kept in the store.
 

@@ -41,7 +41,7 @@ _NORMAL_URL = re.compile(
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class ModelRef:
     """Which model: a URI of any scheme, as a store or a registry calls it (`https://…`, `s3://…`,
     `file:///…`, `models:/fraud/7`). It has no user, query or fragment, so that no token can enter
@@ -86,7 +86,7 @@ class ModelRef:
         return self.url
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How one version is made; what decides whether two trainings are the same training.
 
@@ -238,7 +238,7 @@ class RuleKind(StrEnum):
     MIN_ROWS = "minRows"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One gate: a metric of the evaluation and the bound it must keep."""
 
