@@ -39,6 +39,7 @@ FEWEST = 3  # endpoints that an estimate rests on
 NAMED = 8  # bindings that one heartbeat line names
 MOST_DETAILED = 3  # bindings of which one heartbeat line says how far each is
 DETAIL = 120  # cells of that
+BEAT_S = 30.0  # from one such line to the next
 
 
 @dataclass
@@ -59,7 +60,7 @@ class _Progress:
 
     events: Events | None = None
 
-    def __init__(self, stream: TextIO, clock: Clock, total: int, more: bool) -> None:
+    def __init__(self, stream: TextIO, *, clock: Clock, total: int = 0, more: bool = False) -> None:
         self._stream = stream
         self._clock = clock
         self._total, self._ended = total, 0
@@ -163,20 +164,9 @@ class _Progress:
 
 
 class HeartbeatProgress(_Progress):
-    """A line when something changes, and at most every `every_s` one about what is under way."""
+    """A line when something changes, and now and then one about what is under way."""
 
-    def __init__(
-        self,
-        stream: TextIO,
-        *,
-        clock: Clock,
-        every_s: float = 30.0,
-        total: int = 0,
-        more: bool = False,
-    ) -> None:
-        super().__init__(stream, clock, total, more)
-        self._every_s = every_s
-        self._last_beat = clock()
+    _last_beat = 0.0  # of the clock, once anything is under way
 
     def __enter__(self) -> HeartbeatProgress:
         """This display."""
@@ -197,7 +187,7 @@ class HeartbeatProgress(_Progress):
         """One line about what is under way, if the last such line is long enough ago."""
         with self._lock:
             now = self._clock()
-            if self._active and now - self._last_beat >= self._every_s:
+            if self._active and now - self._last_beat >= BEAT_S:
                 self._last_beat = now
                 of_all = f"{self._of_all()}; " if self._total > 1 else ""
                 self._say(f"{of_all}still under way: {self._under_way(now)}")
@@ -238,7 +228,7 @@ class LiveProgress(_Progress):
         total: int = 0,
         more: bool = False,
     ) -> None:
-        super().__init__(stream, clock, total, more)
+        super().__init__(stream, clock=clock, total=total, more=more)
         self._no_color = no_color
         self._live: Live | None = None
         self._console: Any = None

@@ -107,8 +107,9 @@ def _changed(world: World, manifest: Manifest) -> dict[str, datetime.date]:
     changed = attempt.changed(heads(world, attempt.inputs))
     days = {}
     for path, now in changed.items():
-        if now is not None and now.modified is None:
+        if now is None:
+            continue
+        if now.modified is None:
             raise UnreadableError(f"the store does not say when {path} was written")
-        if now is not None and now.modified is not None:
-            days[path] = now.modified.date()
+        days[path] = now.modified.date()
     return days

@@ -284,11 +284,7 @@ class Ledger:
         `record.etag` is that of the record it replaces, "" when there was none.
         """
         name, content = self.record_name(address), record_json(record, address)
-        if record.etag:
-            etag = self._store.replace(name, content, record.etag)
-        else:
-            etag = self._store.put_if_absent(name, content)
-        return replace(record, etag=etag)
+        return replace(record, etag=self._store.swap(name, content, record.etag))
 
     def _read(self, name: str) -> Entry | None:
         def read() -> Entry | None:

@@ -257,10 +257,7 @@ class Lock:
         }
         content = document_bytes(self._record)
         try:
-            if seen is None:
-                self._etag = self.store.put_if_absent(self._name, content)
-            else:
-                self._etag = self.store.replace(self._name, content, seen.etag)
+            self._etag = self.store.swap(self._name, content, seen.etag if seen else "")
         except ConflictError:
             return self.holder() or "another run"
         return ""

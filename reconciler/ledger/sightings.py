@@ -58,10 +58,7 @@ class Sightings:
                 break
             content = document_bytes({"schema": SCHEMA, **CODEC.unstructure(_Noted(after))})
             try:
-                if etag:
-                    self._store.replace(NAME, content, etag)
-                else:
-                    self._store.put_if_absent(NAME, content)
+                self._store.swap(NAME, content, etag)
                 break
             except ConflictError:
                 if not left:

@@ -154,6 +154,10 @@ class Store(Protocol):
         A lost answer as in `put_if_absent`.
         """
 
+    def swap(self, name: str, content: bytes, etag: str) -> str:
+        """Replace what has this ETag, or create where that is ""; the new one."""
+        return self.replace(name, content, etag) if etag else self.put_if_absent(name, content)
+
     def list(self, prefix: str = "") -> Iterator[Listed]:
         """Every file whose name begins with the prefix, sorted by name."""
 

@@ -292,14 +292,16 @@ _LEDGER = _mutations(
     ),
     (
         "a record is written over what another run wrote",
-        "etag = self._store.replace(name, content, record.etag)",
-        "etag = self._store.put(name, content)",
+        "self._store.swap(name, content, record.etag)",
+        "self._store.put(name, content)",
         "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
     ),
+) + _mutations(
+    "reconciler/stores/contract.py",
     (
         "a first record is written over that of another run",
-        "etag = self._store.put_if_absent(name, content)",
-        "etag = self._store.put(name, content)",
+        "if etag else self.put_if_absent(name, content)",
+        "if etag else self.put(name, content)",
         "tests/engine/test_ledger.py::test_a_record_that_another_run_changed_is_not_written_over",
     ),
 )

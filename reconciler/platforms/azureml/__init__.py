@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +111,7 @@ def _connect(environment: Environment, means: Means) -> Connected:
         from reconciler.platforms.azureml.registry import AzureMlRegistry
         from reconciler.platforms.azureml.shared import SharedRegistry
 
+        @cache
         def shared(name: str) -> SharedRegistry:
             return SharedRegistry(name, reach.http, reach.token, reach.workspace.emulator)
 

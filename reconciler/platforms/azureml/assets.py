@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -52,25 +53,18 @@ class Datastore:
         return f"azureml://datastores/{self.name}/paths/{path}"
 
 
+@dataclass(eq=False)
 class Assets:
     """The assets of a workspace that this program makes.
 
-    `store` has the models; `blobs` opens a container of a storage account; `secret` is the value of
-    a secret by its name.
+    `_store` has the models; `_blobs` opens a container of a storage account; `secret` is the value
+    of a secret by its name.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        store: Store,
-        blobs: Callable[[str, str], Store],
-        secret: Callable[[SecretName], str],
-    ) -> None:
-        self.secret = secret
-        self._workspace = workspace
-        self._store = store
-        self._blobs = blobs
-        self._known: list[Datastore] | None = None
+    _workspace: Workspace
+    _store: Store
+    _blobs: Callable[[str, str], Store]
+    secret: Callable[[SecretName], str]
 
     def register(self, name: str, version: str, model: Model) -> None:
         """Register a model of the store, once."""
@@ -130,7 +124,7 @@ class Assets:
 
     def uri_of(self, place: str) -> str:
         """The workspace's URI of a file in one of its datastores, by its URL; "" elsewhere."""
-        for datastore in self._datastores():
+        for datastore in self._datastores:
             if name := name_in(datastore.files.base, place):
                 return datastore.uri(name)
         return ""
@@ -185,12 +179,11 @@ class Assets:
             return last_lines(log.content.decode(errors="replace")) if log else ""
         return ""
 
+    @cached_property
     def _datastores(self) -> list[Datastore]:
         """Every datastore of blobs; read once for a run."""
-        if self._known is None:
-            listed = self._workspace.list("/datastores", "listing the datastores")
-            self._known = [store for item in listed if (store := self._opened(item)) is not None]
-        return self._known
+        listed = self._workspace.list("/datastores", "listing the datastores")
+        return list(filter(None, map(self._opened, listed)))
 
     def datastore(self, name: str = "") -> Datastore:
         """A datastore of blobs, by its name, or the default one; RefusedError where it has none."""

@@ -34,12 +34,13 @@ MODEL_TAG, KEY_TAG, SHA256_TAG = (f"reconciler-{n}" for n in ("version", "key", 
 def endpoint_body(location: str, deployed: Deployed, binding: Binding, mark: str) -> dict[str, Any]:
     """The PUT that makes an endpoint, still without a deployment."""
     tags = with_mark(_tags_of(binding), mark, protect=binding.protect)
+    identity: dict[str, Any] = {"type": SYSTEM}
+    if deployed.identity not in ("", SYSTEM):
+        identity = {"type": "UserAssigned", "userAssignedIdentities": {deployed.identity: {}}}
     return {
         "location": location,
         "kind": "Managed",
-        "identity": {"type": "UserAssigned", "userAssignedIdentities": {user: {}}}
-        if (user := deployed.identity) not in ("", SYSTEM)
-        else {"type": SYSTEM},
+        "identity": identity,
         "tags": tags,
         "properties": {"authMode": deployed.auth_mode, "publicNetworkAccess": "Enabled"},
     }

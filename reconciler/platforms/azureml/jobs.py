@@ -17,6 +17,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import NotFoundError, UnavailableError, UnreadableError, WireError
@@ -40,10 +41,11 @@ _ENDED = {"completed": JobState.FINISHED, "failed": JobState.FAILED, "canceled":
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+@dataclass(eq=False)
 class WorkspaceJobs(Trainer):
     """The jobs of one workspace.
 
-    `spent` asks the run history for a job. `data` has the inputs, and `store` is the URI of the
+    `_spent` asks the run history for a job. `_data` has the inputs, and `_store` is the URI of the
     store.
     """
 
@@ -52,19 +54,11 @@ class WorkspaceJobs(Trainer):
     collects = True
     grants = False  # a workspace shows what a job is told, so it reads and writes by its identity
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        assets: Assets,
-        spent: Callable[[str], Spent | None],
-        data: Store,
-        store: str,
-    ) -> None:
-        self._workspace = workspace
-        self._assets = assets
-        self._spent = spent
-        self._data = data
-        self._store = store
+    _workspace: Workspace
+    _assets: Assets
+    _spent: Callable[[str], Spent | None]
+    _data: Store
+    _store: str
 
     def prepare(self, order: Order) -> str:
         """The id that the job will have; RefusedError where its pipeline could not be run."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +28,18 @@ from reconciler.platforms.contract import Registered, Registry
 from reconciler.platforms.members import member, objects, text, texts
 
 
+@dataclass(eq=False)
 class AzureMlRegistry(Registry):
     """The registered models of one workspace, and those of shared registries.
 
-    `mark` decides what published versions are called; `shared` leads to a registry by its name.
+    `_mark` decides what published versions are called; `_shared` leads to a registry by its name.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        assets: Assets,
-        tracking: Tracking,
-        mark: str,
-        shared: Callable[[str], SharedRegistry],
-    ) -> None:
-        self._workspace = workspace
-        self._assets = assets
-        self._tracking = tracking
-        self._mark = mark
-        self._shared = cache(shared)
+    _workspace: Workspace
+    _assets: Assets
+    _tracking: Tracking
+    _mark: str
+    _shared: Callable[[str], SharedRegistry]
 
     def look(self, recipe: Recipe) -> Registered:
         """The version with the metrics of its run, and why it must not be taken in."""

@@ -34,6 +34,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -52,29 +53,22 @@ MOST_LINES = 10  # of a log that an error shows
 MOST_LOG_BYTES = 64 * 1024
 
 
+@dataclass(eq=False)
 class LocalJobs(Trainer):
     """Jobs below one folder of this machine.
 
-    `store` is the URI of the store whose jobs they are; `variables` are the names of environment
-    variables that commands get besides the usual ones. `halted` says why no job may be started or
+    `_store` is the URI of the store whose jobs they are; `_variables` are the names of environment
+    variables that commands get besides the usual ones. `_halted` says why no job may be started or
     ended any more, "" while that may be.
     """
 
     grants = False
 
-    def __init__(
-        self,
-        folder: Path,
-        store: str,
-        most_jobs: int,
-        variables: Sequence[str] = (),
-        halted: Callable[[], str] = str,
-    ) -> None:
-        self.most_jobs = most_jobs
-        self._folder = folder
-        self._store = store
-        self._variables = variables
-        self._halted = halted
+    _folder: Path
+    _store: str
+    most_jobs: int
+    _variables: Sequence[str] = ()
+    _halted: Callable[[], str] = str
 
     def prepare(self, order: Order) -> str:
         """The id that the job will have. RefusedError where it could not run here."""

@@ -27,7 +27,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,13 @@ MOST_SAID_BYTES = 4096  # of what a reload wrote as its error, from the end
 _FAILED = "reload: "  # begins an operation that has failed already
 
 
+@dataclass(eq=False)
 class ModelFiles(Target):
     """The model files of one environment.
 
-    `root` is what their paths are relative to, `mark` what pointers of this environment carry.
-    `halted` says why nothing may be written any more, "" while it may. `variables` are the names of
-    environment variables that a reload gets besides the usual ones.
+    `_root` is what their paths are relative to, `_mark` what pointers of this environment carry.
+    `_halted` says why nothing may be written any more, "" while it may. `_variables` are the names
+    of environment variables that a reload gets besides the usual ones.
     """
 
     can = Can(
@@ -91,22 +92,13 @@ class ModelFiles(Target):
         settle_s=2.0,
     )
 
-    def __init__(
-        self,
-        root: Path,
-        mark: str,
-        store: Store,
-        http: Http,
-        halted: Callable[[], str] = str,
-        variables: Sequence[str] = (),
-    ) -> None:
-        self._root = root
-        self._mark = mark
-        self._store = store
-        self._http = http
-        self._halted = halted
-        self._variables = variables
-        self._folders: dict[Path, FolderStore] = {}
+    _root: Path
+    _mark: str
+    _store: Store
+    _http: Http
+    _halted: Callable[[], str] = str
+    _variables: Sequence[str] = ()
+    _folders: dict[Path, FolderStore] = field(default_factory=dict)
 
     def observe(self, binding: Binding) -> Live:
         """The live state by the pointer; a copy is looked at too."""
@@ -266,10 +258,7 @@ class ModelFiles(Target):
                 )
             document["copied"] = etag
         name, content = _pointer_name(address, name), content_of(document)
-        if before is None:
-            etag = files.put_if_absent(name, content)
-        else:
-            etag = files.replace(name, content, before.etag)
+        etag = files.swap(name, content, before.etag if before else "")
         if not address.serving.reload:
             return ""
         if why := self._reload(address.serving.reload):
