@@ -189,6 +189,8 @@ def forbidden(text: str) -> tuple[int, int, str] | None:
     match = _FORBIDDEN.search(text) if _SUSPECT.search(text) else None
     if match is None:
         return None
+    if match[0] == "\0" and "\0" in text[:2]:
+        return 1, 1, "this is UTF-16; save the file as UTF-8"
     before = text[: match.start()]
     line, column = before.count("\n") + 1, match.start() - before.rfind("\n")
     if match[0] == "\r":

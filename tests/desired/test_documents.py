@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 NO_NAME = (
-    "is not a name; use lower-case letters, digits, dots and dashes, "
+    "is not a name; use at most 128 lower-case letters, digits, dots and dashes, "
     "and begin and end with a letter or digit"
 )
 
@@ -116,7 +116,7 @@ SHAPES = [
         "a version that would leave its folder is refused",
         VERSION,
         "../x",
-        '9:14: spec.model.version: "../x" is not a version; use letters, digits, dots, dashes and '
+        '9:14: spec.model.version: "../x" is not a version; use at most 127 letters, digits, dots, dashes and '
         "underscores, and begin with a letter or digit",
     ),
     binding(

@@ -166,6 +166,12 @@ YAML = [
         "1:1: byte 0xff is not UTF-8; save the file as UTF-8",
     ),
     whole(
+        "UTF-16 without its mark is not called a control character",
+        "binding",
+        BINDING.encode("utf-16-be"),
+        "1:1: this is UTF-16; save the file as UTF-8",
+    ),
+    whole(
         "a control character says where",
         "binding",
         "a: b\nc: x\x00y\n",
