@@ -76,8 +76,14 @@ def _schemas(services: Path) -> Iterator[Check]:
         if (named_schema := compose.SCHEMA_LINE.match(first)) and "://" not in named_schema[1]:
             place = Path(os.path.realpath(path.parent / named_schema[1]))
             named.setdefault(place, Source(str(path), 1, 1))
+    root = repository(services)
     for schema, source in named.items():
         fix = f"reconciler schema --out {os.path.relpath(schema)}"
+        if root is not None and not schema.is_relative_to(root.resolve()):
+            inside = root.resolve() / "schemas" / schema.name
+            there = os.path.relpath(inside, Path(source.path).resolve().parent)
+            fix = f"write $schema={there}, and run: reconciler schema --out "
+            fix += os.path.relpath(inside)
         if not schema.is_file():
             yield Check("schema", Level.WARNING, f"there is no {schema}", fix, source)
         elif schema.read_bytes() != compose.schema_text().encode():

@@ -229,6 +229,16 @@ def test_a_schema_of_another_version_is_a_warning_with_its_fix(home: Command) ->
     assert "schema" not in wrong(home("doctor", "-o", "json"), "warning")
 
 
+def test_a_schema_outside_of_the_repository_is_moved_into_it(home: Command) -> None:
+    outside = "../../../schemas/reconciler.schema.json"
+    edit("environment.yaml", "../../schemas/reconciler.schema.json", outside)
+    fix = wrong(home("doctor", "-o", "json"), "warning")["schema"]["fix"]
+    line, _, command = fix.removeprefix("write $schema=").partition(", and run: reconciler ")
+    edit("environment.yaml", outside, line)
+    assert home(*command.split()).code == errors.SUCCESS
+    assert "schema" not in wrong(home("doctor", "-o", "json"), "warning")
+
+
 def test_a_job_that_lacks_a_permission_is_found(home: Command) -> None:
     action = f"acme/reconciler@{'a' * 40}"
     home("init", "--platform", "local", "--example", "--ci", "github", "--action", action)
