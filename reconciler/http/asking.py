@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
+from urllib.parse import urlsplit
 
 from reconciler.errors import RefusedError
 from reconciler.http.urls import is_loopback, split_url
@@ -70,6 +71,11 @@ class Asked:
     def place(self) -> str:
         """Method and URL without query, which is where a SAS would be."""
         return f"{self.method} {without_query(self.url)}"
+
+    @property
+    def request(self) -> str:
+        """The first line of the request without query, as RFC 9112 has it without its end."""
+        return f"{self.method} {urlsplit(self.url).path or '/'}"
 
 
 def asking(method: str, url: str, what: str, max_bytes: int, sending: Sending) -> Asked:

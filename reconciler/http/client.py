@@ -17,7 +17,7 @@ only follows from a look: what was not there before the first try may be there b
 Waiting is bounded from both sides. The timeouts bound one try, `bounds.py` bounds the bytes and the
 time of one answer, and when all tries together have taken twice the time for an answer, the last
 outcome counts: a service that answers 503 after a minute each time must not hold a thread for an
-hour. Nobody waits in silence either: who waits for longer than a moment is told for what.
+hour. A server that is dead is waited for once, and nobody waits in silence (servers.py).
 
 Foreign exceptions never cross this file. They end in `_attempt` as values, because an exception of
 urllib3 holds the URL, a URL holds a SAS, and `from exc` would print it in a traceback. For the same
@@ -29,9 +29,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import math
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Container
@@ -50,8 +48,16 @@ from reconciler.errors import (
 from reconciler.http.asking import PLAIN, Asked, Dialect, Sending, asking, without_query
 from reconciler.http.foreign import foreign_errors, never_sent, phrase_of, was_refused
 from reconciler.http.response import Headers, Response, error_of
+from reconciler.http.servers import SILENCE_S, Servers
 from reconciler.http.transport import Pooled, Raw, Transport
-from reconciler.http.tries import Broken, in_doubt, may_repeat, pause_s, retry_policy
+from reconciler.http.tries import (
+    Broken,
+    in_doubt,
+    is_repeated,
+    may_repeat,
+    pause_s,
+    retry_policy,
+)
 from reconciler.http.urls import is_loopback, named
 
 log = logging.getLogger(__name__)
@@ -60,8 +66,6 @@ __all__ = ["Headers", "Http", "Response"]
 
 READING_METHODS = frozenset({"GET", "HEAD"})
 MAX_BODY_BYTES = 64 * 1024 * 1024
-SILENCE_S = 2.0  # how long somebody may wait without a word
-TELL_AGAIN_S = 60.0  # of one server
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -112,9 +116,7 @@ class Http:
         self._retry = retry_policy(limits.get("retries", 4), limits.get("backoff_s", 0.5))
         self._pooled: Transport = Pooled(limits.get("threads", 8), self.timeout_s, self.trusted)
         self._doors: dict[str, Transport] = {}
-        self._answered: set[str] = set()  # the servers that answered, whatever it was
-        self._telling = threading.Lock()
-        self._told: dict[str, float] = {}  # by server, when somebody was told to wait for it
+        self._servers = Servers()
 
     def __enter__(self) -> Http:
         """Itself."""
@@ -193,7 +195,10 @@ class Http:
         """The first outcome that is final, or the last of all tries; and whether the service may
         have done what was asked in one of those that failed."""
         retry, waited_s, outcome, doubtful = self._retry, 0.0, None, False
-        server, first = named(asked.url), time.monotonic()
+        servers, server, tries, paused_s = self._servers, named(asked.url), 0, 0.0
+        repeats = is_repeated(asked.method) and not asked.once
+        if repeats and (dead := servers.dead(server)) is not None:
+            return dead, False
         while True:
             began = time.monotonic()
             try:
@@ -205,32 +210,26 @@ class Http:
             took_s = time.monotonic() - began
             _log(asked, outcome, took_s)
             waited_s += took_s
+            tries += 1
             doubtful |= in_doubt(outcome)
             if outcome.status is not None:
-                self._answered.add(server)
-            if asked.once or not retry.total or not may_repeat(retry, asked.method, outcome):
+                servers.heard(server)
+            if not repeats or not may_repeat(retry, asked.method, outcome):
                 return outcome, doubtful
-            if waited_s >= 2 * self.timeout_s[1]:  # for answers, not for their Retry-After
+            if not servers.has_answered(server) and _is_missing(asked, outcome):
                 return outcome, doubtful
-            if server not in self._answered and _is_missing(asked, outcome):
+            # The time for answers counts, and not that for their Retry-After.
+            if not retry.total or waited_s >= 2 * self.timeout_s[1]:
+                if isinstance(outcome, Broken):
+                    outcome = servers.gave_up(server, outcome, tries, waited_s + paused_s)
                 return outcome, doubtful
             retry = retry.increment(asked.method)
             next_s = pause_s(retry, outcome)
-            if time.monotonic() - first + next_s >= SILENCE_S:
-                self._tell(server, outcome, next_s, 1 + int(retry.total or 0))
+            if waited_s + paused_s + next_s >= SILENCE_S:
+                servers.tell(server, outcome, next_s, 1 + int(retry.total or 0))
             if self.pause(next_s):
                 return outcome, doubtful
-
-    def _tell(self, server: str, outcome: Response | Broken, next_s: float, left: int) -> None:
-        """Say that a server is waited for; once in a while, for many threads may wait for one."""
-        with self._telling:
-            now = time.monotonic()
-            if now - self._told.get(server, -math.inf) < TELL_AGAIN_S:
-                return
-            self._told[server] = now
-        why = outcome.why if isinstance(outcome, Broken) else f"it answers {outcome.status}"
-        tries = "1 try" if left == 1 else f"{left} tries"
-        log.warning("%s: %s; trying again in %.0f s (%s left)", server, why, next_s, tries)
+            paused_s += next_s
 
     def _attempt(self, asked: Asked) -> Response | Broken:
         """One request and its answer. Foreign exceptions end here, as values.
@@ -255,7 +254,10 @@ class Http:
             self._on_request(asked.method, without_query(asked.url))
         try:
             transport = self._transport(asked.url)
-            with _opened(asked.content) as content:
+            with (
+                self._servers.waiting(named(asked.url), asked.request),
+                _opened(asked.content) as content,
+            ):
                 answer = transport.send(asked.method, asked.url, headers, content, check)
         except foreign_errors() as exc:
             return Broken(*phrase_of(exc), sent=not never_sent(exc), refused=was_refused(exc))

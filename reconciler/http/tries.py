@@ -59,10 +59,15 @@ def retry_policy(retries: int, backoff_s: float) -> Retry:
     )
 
 
+def is_repeated(method: str) -> bool:
+    """Whether a request of this method may be sent again."""
+    return method in RETRIED_METHODS
+
+
 def may_repeat(retry: Retry, method: str, outcome: Response | Broken) -> bool:
     if isinstance(outcome, Response):
         return retry.is_retry(method, outcome.status)
-    return outcome.again and method in RETRIED_METHODS
+    return outcome.again and is_repeated(method)
 
 
 def in_doubt(outcome: Response | Broken) -> bool:

@@ -11,15 +11,16 @@ import sys
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 import requests
 import urllib3
 from requests.adapters import BaseAdapter
-from scripted_server import Answer, StandIn
+from scripted_server import Answer, Heard, StandIn
 
 from reconciler import errors
 from reconciler.errors import (
@@ -35,6 +36,7 @@ from reconciler.errors import (
     UnreadableError,
     WireError,
 )
+from reconciler.http import servers
 from reconciler.http.client import Headers, Http, Response
 from reconciler.http.transport import Raw, proxy_of
 from tests.door import Door
@@ -342,6 +344,66 @@ def test_a_trouble_that_passes_at_once_is_not_told(
     assert caplog.records == []
 
 
+def test_who_waits_for_one_answer_is_told_so_once_for_each_server(
+    http: Http, stand_in: StandIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "LATE_S", 0.05)
+    late, over = Event(), Event()
+
+    def respond(heard: Heard) -> Answer:
+        if heard.path.startswith("/late"):
+            late.set()
+            assert over.wait(30)
+        return Answer()
+
+    class Hearing(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            over.set()
+
+    stand_in.respond = respond
+    hearing = Hearing()
+    servers.log.addHandler(hearing)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            asked = [
+                pool.submit(http.request, "GET", f"{stand_in.url}/late/1{SAS}") for _ in range(4)
+            ]
+            assert late.wait(30)
+            assert [one.result().status for one in asked] == [200] * 4
+    finally:
+        servers.log.removeHandler(hearing)
+    (record,) = caplog.records
+    assert record.getMessage() == (f"waiting for {stand_in.url} (GET /late/1): no answer for 0 s")
+
+
+def test_who_is_answered_in_time_is_told_nothing_however_many_ask(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, asking, begun, over = servers.Servers(), ExitStack(), Event(), Event()
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            """Time passes, an answer comes, and somebody asks for another one."""
+            assert begun.wait(30)
+            self.now += seconds
+            asking.close()
+            if self.now < 10 * servers.LATE_S:
+                asking.enter_context(known.waiting("https://a", "GET /"))
+            else:
+                over.set()
+
+    monkeypatch.setattr(servers, "time", Clock())
+    asking.enter_context(known.waiting("https://a", "GET /"))
+    begun.set()
+    assert over.wait(30)
+    assert caplog.records == []
+
+
 # --- no answer ------------------------------------------------------------------------------
 
 
@@ -367,9 +429,10 @@ class Refusing:
     """A way to servers that refuse each connection, once they have answered so often."""
 
     def __init__(self, answers: int = 0) -> None:
-        self.answers = answers
+        self.answers, self.tries = answers, 0
 
     def send(self, *_: object) -> Raw:
+        self.tries += 1
         if not self.answers:
             raise ConnectionRefusedError
         self.answers -= 1
@@ -390,6 +453,33 @@ def test_a_server_that_is_elsewhere_or_answered_before_may_come_back(
         with pytest.raises(kind):
             http.request("GET", url)
     assert len(pauses) == 4
+
+
+def test_a_dead_server_is_waited_for_once_and_the_error_says_how_long(
+    http: Http, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, way = "https://ray.example:8265", Refusing()
+    http.mount(dead, way)
+    for method in ("GET", "PUT", "GET"):
+        with pytest.raises(UnreachableError) as caught:
+            http.request(method, f"{dead}/a", what="reading X")
+        assert re.fullmatch(
+            f"reading X: {method} {dead}/a: connection refused \\(5 tries in [78] s\\)",
+            caught.value.message,
+        )
+        assert not caught.value.in_doubt
+    assert (way.tries, len(pauses)) == (5, 4)
+    with pytest.raises(UnreachableError, match=r"connection refused$"):
+        http.request("POST", dead)  # which is sent once, and so costs no time
+    assert way.tries == 6
+    monkeypatch.setattr(servers, "DEAD_S", 0.0)
+    way.answers = 1
+    with pytest.raises(NotFoundError):
+        http.request("GET", dead)
+    for tries in (12, 17):  # a server that has answered may be starting again
+        with pytest.raises(UnreachableError):
+            http.request("GET", dead)
+        assert way.tries == tries
 
 
 def test_a_connection_closed_without_an_answer_is_unreachable(

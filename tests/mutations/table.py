@@ -1192,6 +1192,16 @@ _TRIES = _mutations(
     ),
 )
 
+_SERVERS = _mutations(
+    "reconciler/http/servers.py",
+    (
+        "a server that answered in this run counts as dead",
+        "if tries > 1 and not outcome.sent and not self.has_answered(server):",
+        "if tries > 1 and not outcome.sent:",
+        "tests/http/test_wire_http.py::test_a_dead_server_is_waited_for_once_and_the_error_says_how_long",
+    ),
+)
+
 _ASKING = _mutations(
     "reconciler/http/asking.py",
     (
@@ -2174,7 +2184,18 @@ MUTATIONS: tuple[Mutation, ...] = (
         *_ARTIFACTS,
     ),
     *(*_WEB_SERVICE, *_STATE, *_CLASSIC, *_CLASSIC_STATE, *_NOT_DECLARED, *_ARM_LIST, *_OPERATION),
-    *(*_RESPONSE, *_HTTP, *_TRIES, *_ASKING, *_BOUNDS, *_CANDIDATE, *_SWAPPING, *_VERIFY, *_PROVE),
+    *(
+        *_RESPONSE,
+        *_HTTP,
+        *_TRIES,
+        *_SERVERS,
+        *_ASKING,
+        *_BOUNDS,
+        *_CANDIDATE,
+        *_SWAPPING,
+        *_VERIFY,
+        *_PROVE,
+    ),
     *(*_STRICT_JSON, *_URLS, *_ORIGINS, *_STUDIO_HOSTS, *_AUTHORITIES, *_ACTIONS_HOSTS),
     *(*_CREDENTIALS, *_GITHUB, *_GITHUB_TOKEN),
     *(
