@@ -265,7 +265,7 @@ def test_an_age_that_is_none_is_refused(lab: Lab, command: Command, said: str) -
     fixed(lab, f'"{said}"')
     ran = command("retrain")
     assert ran.code == errors.CONFIGURATION
-    assert "is not an age; write for example 30d or 12h" in ran.err
+    assert "is not an age; write one whole number with one unit, such as 30d or 12h" in ran.err
 
 
 # --- the one pull request ---------------------------------------------------------------------------

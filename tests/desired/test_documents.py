@@ -116,8 +116,8 @@ SHAPES = [
         "a version that would leave its folder is refused",
         VERSION,
         "../x",
-        '9:14: spec.model.version: "../x" is not a version; use at most 127 letters, digits, dots, dashes and '
-        "underscores, and begin with a letter or digit",
+        '9:14: spec.model.version: "../x" is not a version; use at most 127 letters, digits, dots, '
+        "dashes and underscores, and begin with a letter or digit",
     ),
     binding(
         "an endpoint without its name is refused",

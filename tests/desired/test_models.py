@@ -44,7 +44,8 @@ MODELS = [
         "a timeout without a unit is refused",
         "    outputs",
         '    timeout: "90"\n    outputs',
-        '8:14: spec.training.timeout: "90" is not a duration; write for example 90s, 30m or 2h',
+        '8:14: spec.training.timeout: "90" is not a duration; write one whole number with one unit, '
+        "such as 90s, 30m or 2h",
     ),
     model(
         "columns of an input that is not there are refused",
