@@ -283,11 +283,11 @@ def _type(document: Document, trail: Trail, error: Any) -> Iterator[Problem]:
         yield from _pattern(document, trail, error)
         return
     words = _text_wanted if "string" in error.validator_value else _other_wanted
-    message = words(trail, error.instance, error.validator_value)
+    message = words(trail, error.instance, error.schema)
     yield problem(document.at(*trail), f"{_where(trail)}{message}")
 
 
-def _text_wanted(trail: Trail, value: Any, _: str) -> str:
+def _text_wanted(trail: Trail, value: Any, schema: Mapping[str, Any]) -> str:
     """The words for a value where a text is wanted, with what to type instead."""
     if isinstance(value, (dict, list)):
         return f"{_kind(value)} is here; write a text"
@@ -295,6 +295,8 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
         return _null(value, 'a text, or "" if it is to be empty')
     what = _kind(value)
     written = short(_written(value))
+    if "pattern" in schema and not pattern(schema["pattern"]).search(_written(value)):
+        return f"{written} {schema['patternErrorMessage']}"  # with quotes neither
     why = {
         "a boolean": "YAML reads it as true or false",
         "a date": "YAML reads it as a day",
@@ -306,7 +308,7 @@ def _text_wanted(trail: Trail, value: Any, _: str) -> str:
     return f'{written} is {what}; write "{written}" ({why})'
 
 
-def _other_wanted(_: Trail, value: Any, kind: str) -> str:
+def _other_wanted(_: Trail, value: Any, schema: Mapping[str, Any]) -> str:
     """The words for a value where something other than a text is wanted."""
     kinds = {
         "object": "a mapping (key: value)",
@@ -314,7 +316,7 @@ def _other_wanted(_: Trail, value: Any, kind: str) -> str:
         "integer": "a whole number",
         "boolean": "true or false",
     }
-    wish = kinds[kind]
+    wish = kinds[kind := schema["type"]]
     if isinstance(value, Guess) and value.what == "null":
         return _null(value, wish)
     if kind == "integer" and isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):

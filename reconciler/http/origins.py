@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.errors import RefusedError
+from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.http.urls import Origin, is_loopback, named, origin, split_url
 
 VARIABLE = "RECONCILER_ORIGINS"
@@ -61,22 +61,26 @@ class Origins:
 def bound_origins(environ: Mapping[str, str]) -> frozenset[Origin]:
     """The origins that RECONCILER_ORIGINS lists, separated by spaces.
 
-    RefusedError for an entry that is not `https://HOST[:PORT]`; http is for this machine only.
+    ConfigurationError for an entry that is not `https://HOST[:PORT]`; http is for this machine.
     """
-    return frozenset(map(_bound, environ.get(VARIABLE, "").split()))
+    return frozenset(
+        _bound(entry, number)
+        for number, entry in enumerate(environ.get(VARIABLE, "").split(), start=1)
+    )
 
 
-def _bound(entry: str) -> Origin:
-    """The origin in one entry of the variable; RefusedError says what an entry looks like."""
+def _bound(entry: str, number: int) -> Origin:
+    """The origin in one entry of the variable. ConfigurationError names an entry by its number,
+    because it may hold a password."""
     parts, there = split_url(entry), origin(entry)
     if parts is None or there is None or parts.path not in ("", "/") or parts.query:
-        raise RefusedError(
-            f"environment variable {VARIABLE} must list https://HOST:PORT entries, separated by "
-            "spaces; one of them is something else (a path, a query, a user or a wildcard?)"
+        raise ConfigurationError(
+            f"environment variable {VARIABLE}: entry {number} must be https://HOST:PORT, without a "
+            "path, a query, a user or a wildcard; separate entries by spaces"
         )
     if parts.scheme != "https" and not is_loopback(there[1]):
-        raise RefusedError(
-            f"environment variable {VARIABLE} lists {named(entry)}: a secret leaves this machine "
-            "by https only; write https://"
+        raise ConfigurationError(
+            f"environment variable {VARIABLE}: entry {number} is {named(entry)}, and a secret "
+            "leaves this machine by https only; write https://"
         )
     return there

@@ -256,9 +256,11 @@ def test_an_endpoint_that_cannot_be_ours_is_refused(
     served: Endpoints, change: dict[str, Any], words: str
 ) -> None:
     served.workspace.endpoints[NAME]["properties"] |= change
+    served.ask_for(SECOND)
     (change_,) = served.plan().changes
     assert change_.action is Action.BLOCK
     assert words in change_.why
+    assert change_.warnings == (), "nothing is deployed, so nothing is paid for"
 
 
 @pytest.mark.parametrize("named", [f"/{IDENTITY}", "SystemAssigned", ""])

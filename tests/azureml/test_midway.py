@@ -158,6 +158,7 @@ def test_a_model_that_brings_no_environment_needs_one_before_it_is_trained(
         twin.workspace.add(NAME, "blue")
     (change,) = twin.plan().changes
     assert change.action is Action.BLOCK
+    assert change.warnings == (), "nothing is deployed, so nothing is paid for"
     assert "write environment: NAME:VERSION" in change.why
 
 

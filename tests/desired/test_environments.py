@@ -73,6 +73,11 @@ ENVIRONMENTS = [
         '13:22: spec.limits.parallel: "8" is text; write 8',
     ),
     more(
+        "a share without its sign is refused, with quotes and without",
+        "limits: {changes: 30}",
+        "13:21: spec.limits.changes: 30 is not a percentage; write 0% to 100%",
+    ),
+    more(
         "a limit that is no whole number is refused",
         "limits: {parallel: 1.5}",
         "13:22: spec.limits.parallel: 1.5 is a number; write a whole number",

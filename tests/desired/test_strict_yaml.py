@@ -219,35 +219,39 @@ YAML += [
     ),
 ]
 
+NO_VERSION = (  # with quotes neither
+    "is not a version; use at most 127 letters, digits, dots, dashes and underscores, and begin with "
+    "a letter or digit"
+)
 WHY = "(versions are text, or 1.10 becomes 1.1)"
 BOOLEAN = "(YAML reads it as true or false)"
 WRITTEN = {
     "4": f'4 is a number; write "4" {WHY}',
-    "-3": f'-3 is a number; write "-3" {WHY}',
+    "-3": f"-3 {NO_VERSION}",
     "1.10": f'1.10 is a number; write "1.10" {WHY}',
     "007": f'007 is a number; write "007" {WHY}',
     "1_000": f'1_000 is a number; write "1_000" {WHY}',
     "0x1F": f'0x1F is a number; write "0x1F" {WHY}',
-    ".inf": f'.inf is a number; write ".inf" {WHY}',
+    ".inf": f".inf {NO_VERSION}",
     "1e3": f'1e3 is a number; write "1e3" {WHY}',
     "12e45": f'12e45 is a number; write "12e45" {WHY}',
-    "7E+10": f'7E+10 is a number; write "7E+10" {WHY}',
+    "7E+10": f"7E+10 {NO_VERSION}",
     "1.e3": f'1.e3 is a number; write "1.e3" {WHY}',
     "08": f'08 is a number; write "08" {WHY}',
     "0o17": f'0o17 is a number; write "0o17" {WHY}',
     "0O17": f'0O17 is a number; write "0O17" {WHY}',
     "0X1f": f'0X1f is a number; write "0X1f" {WHY}',
     "0.1e1_0": f'0.1e1_0 is a number; write "0.1e1_0" {WHY}',
-    "-0o1": f'-0o1 is a number; write "-0o1" {WHY}',
-    ".5": f'.5 is a number; write ".5" {WHY}',
-    "+.inf": f'+.inf is a number; write "+.inf" {WHY}',
-    ".NaN": f'.NaN is a number; write ".NaN" {WHY}',
+    "-0o1": f"-0o1 {NO_VERSION}",
+    ".5": f".5 {NO_VERSION}",
+    "+.inf": f"+.inf {NO_VERSION}",
+    ".NaN": f".NaN {NO_VERSION}",
     "y": f'y is a boolean; write "y" {BOOLEAN}',
     "N": f'N is a boolean; write "N" {BOOLEAN}',
     "no": f'no is a boolean; write "no" {BOOLEAN}',
     "On": f'On is a boolean; write "On" {BOOLEAN}',
     "2026-10-01": '2026-10-01 is a date; write "2026-10-01" (YAML reads it as a day)',
-    "1:30": '1:30 is a number in base 60; write "1:30" (YAML reads 1:30 as 90)',
+    "1:30": f"1:30 {NO_VERSION}",
     "~": '~ is null; write a text, or "" if it is to be empty',
     "null": 'null is null; write a text, or "" if it is to be empty',
     "": 'empty; write a text, or "" if it is to be empty',
@@ -270,7 +274,14 @@ GUESSES += [
         "0.850",
         '11:30: spec.accept[0].atLeast: 0.850 is a number; write "0.850" '
         "(this is text, or 1.10 becomes 1.1)",
-    )
+    ),
+    model(
+        "a parameter that YAML reads in base 60 is told as such",
+        "    outputs:",
+        "    parameters: {pause: 1:30}\n    outputs:",
+        '8:25: spec.training.parameters.pause: 1:30 is a number in base 60; write "1:30" '
+        "(YAML reads 1:30 as 90)",
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from reconciler.errors import RefusedError
+from reconciler.errors import CONFIGURATION, ConfigurationError, RefusedError
 from reconciler.http.origins import Origins, bound_origins
 
 RAY = "https://ray.acme.internal:8265"
@@ -74,7 +74,7 @@ def test_what_looks_like_a_listed_origin_gets_nothing(url: str) -> None:
 
 @pytest.mark.parametrize("entry", ["http://ray.acme.internal:8265", "http://localhost.example"])
 def test_a_listed_origin_is_https_or_this_machine(entry: str) -> None:
-    with pytest.raises(RefusedError, match="by https only"):
+    with pytest.raises(ConfigurationError, match=r"entry 2 is http://.* by https only"):
         bound(f"{RAY} {entry}")
 
 
@@ -91,9 +91,10 @@ def test_a_listed_origin_is_https_or_this_machine(entry: str) -> None:
     ],
 )
 def test_an_entry_that_is_no_origin_is_refused_unshown(entry: str) -> None:
-    with pytest.raises(RefusedError, match="must list https://HOST:PORT") as caught:
-        bound(entry)
+    with pytest.raises(ConfigurationError, match="entry 2 must be https://HOST:PORT") as caught:
+        bound(f"{RAY} {entry}")
     assert "word" not in caught.value.message
+    assert caught.value.exit_code == CONFIGURATION
 
 
 def test_nothing_is_bound_where_nothing_is_listed() -> None:

@@ -126,7 +126,9 @@ class OnlineEndpoints(Target):
     def _live(self, reading: Reading, binding: Binding) -> Live:
         wanted, values = self._wanted(binding), self._values(binding)
         live = live_of(reading, wanted, declared_in(binding), self._now(), values)
-        return replace(live, refusal=live.refusal or no_container(binding))
+        if live.refusal is None and (refusal := no_container(binding)):
+            return replace(live, refusal=refusal, warnings=())
+        return live
 
     def neighbours(self, bindings: Iterable[Binding]) -> Iterable[Address]:
         """The other endpoints of the workspace."""

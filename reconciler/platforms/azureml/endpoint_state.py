@@ -301,7 +301,7 @@ def _refusal(reading: Reading, deployed: Deployed, name: str) -> Refusal | None:
 
 def _costs(reading: Reading, deployed: Deployed, name: str) -> tuple[str, ...]:
     """Warnings of what a swap costs while two deployments run."""
-    if reading.serving in ("", name):
+    if reading.serving in ("", name) or _refusal(reading, deployed, name):
         return ()
     sku = objects(reading.deployments[reading.serving], "sku")
     kept = member(sku, "capacity") or 1
