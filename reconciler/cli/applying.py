@@ -38,7 +38,7 @@ from reconciler.console import say
 from reconciler.engine.run import concerns, converge
 from reconciler.engine.steps import Course, Ended, Goal
 from reconciler.engine.waves import only_wait
-from reconciler.engine.world import World, timestamp
+from reconciler.engine.world import World
 from reconciler.errors import RefusedError, StalePlanError, StoppedError
 from reconciler.ledger.lock import Holder
 from reconciler.limits import excess_of_trainings, overridden
@@ -299,8 +299,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
     """
     opened.check_world()
     world, stop = _approved_world(order, opened.world, approved), opened.stop
-    now = timestamp(world.clock.now())
-    environment = opened.desired.environment
+    now, environment = world.moment, opened.desired.environment
     name, options = environment.name, environment.options
     lock = world.ledger.lock(name, world.clock, world.stopping, order.shard, options)
     holder = Holder(world.actor, now, order.command)
@@ -318,7 +317,7 @@ def alone(order: Order, opened: Session, approved: Sequence[Plan] = ()) -> Itera
             yield world
             with contextlib.suppress(StoppedError):
                 for plan in approved if not stop.event.is_set() else ():
-                    world.ledger.plans.end(plan, world.actor, timestamp(world.clock.now()))
+                    world.ledger.plans.end(plan, world.actor, world.moment)
         finally:
             stop.lock = lock if lock.lost else None
 

@@ -246,7 +246,6 @@ def _seen(
     """The desired state, the observed state and, of a whole environment, what is unmanaged beside
     it. With `note`, what drifted is noted in the store."""
     from reconciler.cli.importing import unmanaged
-    from reconciler.engine.world import timestamp
 
     desired, every = choose.among(where, part)
     session.introduce(desired.environment)
@@ -254,7 +253,7 @@ def _seen(
         observed = opened.observe().observed
         if note:
             world = opened.world
-            at, by = timestamp(world.clock.now()), world.actor.run
+            at, by = world.moment, world.actor.run
             observed = world.ledger.sightings.noted(observed, at, by)
         if part.selection() != Selection():
             return desired, observed, None

@@ -15,7 +15,6 @@ from reconciler.cli import choose, session
 from reconciler.cli.options import Part, Where
 from reconciler.console import redacted
 from reconciler.engine.history import histories
-from reconciler.engine.world import timestamp
 from reconciler.errors import ConfigurationError, redact
 from reconciler.model import Desired, History, Observed, Plan, Reason, Report, can_be_kept
 from reconciler.outcome import File, Outcome
@@ -31,7 +30,7 @@ def report(where: Where, part: Part, out: Path, run: Path | None) -> Outcome:
     ran = _run(run, desired) if run else None
     session.introduce(desired.environment)
     with session.opened(desired, part.parallel) as opened:
-        at = timestamp(opened.world.clock.now())
+        at = opened.world.moment
         seen = opened.observe()
         observed = seen.observed
         with opened.stop.only_reading():

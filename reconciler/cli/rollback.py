@@ -21,7 +21,6 @@ from reconciler.engine import rollback as engine
 from reconciler.engine.explanation import comparison, explanation
 from reconciler.engine.history import history as history_of
 from reconciler.engine.observe import observe
-from reconciler.engine.world import timestamp
 from reconciler.model import History, Observed, Report, drifted
 from reconciler.outcome import Outcome
 
@@ -137,7 +136,7 @@ def unlock(where: Where, reason: str, shard: str, *, even_if_alive: bool) -> Out
             return Outcome()
         if even_if_alive:
             say(f"{lock.what} is locked by {by}; it is given 40 seconds to hear of this")
-            lock.break_(world.actor, timestamp(world.clock.now()), reason)
+            lock.break_(world.actor, world.moment, reason)
             say(f"{lock.what} is unlocked; it was locked by {by}")
             return Outcome()
         say(f"{lock.what} is locked by {by}; within a minute this sees whether that run is alive")

@@ -18,7 +18,7 @@ from reconciler import __version__, errors
 from reconciler.cli import compose, session, stopping
 from reconciler.console import say
 from reconciler.engine.around import read_around
-from reconciler.engine.world import seconds_since_epoch, timestamp
+from reconciler.engine.world import seconds_since_epoch
 from reconciler.errors import ConfigurationError, NotKnownError, StalePlanError
 from reconciler.model import Desired, Environment, Reason
 from reconciler.offline.exports import read_document
@@ -48,7 +48,7 @@ def snapshot(desired: Desired, out: Path | None, parallel: int | None) -> Outcom
     session.introduce(environment)
     answers = Answers()
     with session.opened(desired, parallel, hearing=answers) as opened:
-        at = timestamp(opened.world.clock.now())
+        at = opened.world.moment
         made = opened.plan()
         with opened.stop.only_reading():
             read_around(opened.world, desired.bindings, opened.width)

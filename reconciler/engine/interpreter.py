@@ -29,7 +29,7 @@ from reconciler.engine.prove import answer, beside_another
 from reconciler.engine.state import State, Step, Taken, Task, Trouble, Verb
 from reconciler.engine.steps import Again, Ended, Outcome, Ready, Shared
 from reconciler.engine.train import claim, note, refuse, reject, train_step, unreject
-from reconciler.engine.world import World, timestamp, with_event
+from reconciler.engine.world import World, with_event
 from reconciler.errors import ConflictError, ReconcilerError, RefusedError, StoppedError, in_doubt
 from reconciler.model import (
     TOUCHED,
@@ -321,7 +321,7 @@ def note_create(world: World, observed: Observed | None) -> None:
         previous=None,
         bound=None,
         proved=False,
-        at=timestamp(world.clock.now()),
+        at=world.moment,
         history=record.history if record else (),
         etag=record.etag if record else "",
     )
@@ -357,8 +357,7 @@ def keep_settings(world: World, observed: Observed | None) -> None:
     binding, record = observed.binding, observed.record
     settings = settings_to_keep(binding, observed.live)
     if record is None:
-        now = timestamp(world.clock.now())
-        first = Record(observed.artifact.ref, None, None, proved=True, at=now)
+        first = Record(observed.artifact.ref, None, None, proved=True, at=world.moment)
         name = binding.version.version
         record = with_event(world, first, EventKind.SETTINGS, world.actor.force, name)
     if record.settings != settings:

@@ -111,7 +111,7 @@ def behind(
             reasons.update(dict.fromkeys(bindings[version], why))
         elif binding.rollout is not None and first.record:
             until = due_after(first.record.proved_at, binding.rollout)
-            if until > timestamp(world.clock.now()):
+            if until > world.moment:
                 due.update(dict.fromkeys(bindings[version], until))
     return reasons, due
 

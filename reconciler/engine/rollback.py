@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from reconciler import gates
 from reconciler.engine.models import wanted_ref
 from reconciler.engine.way_back import is_rejected, way_back_to
-from reconciler.engine.world import World, timestamp, with_event
+from reconciler.engine.world import World, with_event
 from reconciler.errors import RefusedError
 from reconciler.ledger import Entry
 from reconciler.model import PROOFS, ArtifactState, Binding, EventKind, ModelRef, Observed, Record
@@ -126,14 +126,13 @@ def order(world: World, observed: Observed, back: RollBack, reason: str) -> None
     rejected = with_event(world, rejected, kind, reason, name, ref)
     world.ledger.keep_record(observed.binding.address, rejected)
     if observed.artifact.state is not ArtifactState.REJECTED and not back.spares:
-        world.ledger.reject(entry, reason, timestamp(world.clock.now()), str(world.actor))
+        world.ledger.reject(entry, reason, world.moment, str(world.actor))
 
 
 def _first_record(world: World, observed: Observed) -> Record:
     """The record of an address whose model this program has not swapped in."""
     ref, hidden = observed.artifact.ref, observed.live.hidden
-    now = timestamp(world.clock.now())
-    return Record(ref, None, ref if hidden else None, proved=False, at=now)
+    return Record(ref, None, ref if hidden else None, proved=False, at=world.moment)
 
 
 def reinstate(world: World, observed: Observed, version: str, reason: str) -> Entry:

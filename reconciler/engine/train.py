@@ -24,7 +24,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from reconciler.engine.observe import access_s, fingerprints
-from reconciler.engine.world import World, timestamp
+from reconciler.engine.world import World
 from reconciler.errors import ConflictError, NotFoundError
 from reconciler.ledger import Attempt, Entry, Evaluation, Manifest
 from reconciler.model import METRICS, MODEL, Artifact, ArtifactState, Binding, Reason
@@ -41,7 +41,7 @@ def claim(world: World, binding: Binding) -> Entry | None:
     A claim of which no job came, as when the service refused it, is taken over: nothing was made.
     The write names the claim that was read, so whoever meanwhile noted a job for it keeps it.
     """
-    now, actor = timestamp(world.clock.now()), world.actor
+    now, actor = world.moment, world.actor
     key, recipe, run = binding.key, binding.recipe, actor.run
     ours = Manifest(binding.version, key, recipe, now, run, commit=actor.commit, forced=actor.force)
     entry = world.ledger.claim(ours)
@@ -69,7 +69,7 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
     order = _order(world, binding, len(attempts) + 1)
     job = trainer.prepare(order)
     seen = soon(lambda: trainer.look(job))
-    attempt = Attempt(job, timestamp(world.clock.now()), inputs)
+    attempt = Attempt(job, world.moment, inputs)
     try:
         entry = world.ledger.note_attempt(entry, attempt)
     except ConflictError:
@@ -84,7 +84,7 @@ def train_step(world: World, binding: Binding, entry: Entry, soon: Soon) -> str:
 def _note_start(world: World, entry: Entry) -> None:
     """From here on the job's time counts; a run that is killed before this notes it later."""
     try:
-        world.ledger.note_start(entry, timestamp(world.clock.now()))
+        world.ledger.note_start(entry, world.moment)
     except ConflictError:
         log.debug("another run noted the start first")
 
@@ -136,9 +136,8 @@ def note(world: World, binding: Binding, artifact: Artifact, refused: str = "") 
                 return artifact
             place = world.ledger.ref(binding.version)
             spent = world.trainers[binding.recipe.trainer].spent(artifact.job)
-            now = timestamp(world.clock.now())
             metrics, seen = artifact.metrics, known.fingerprint
-            made = Evaluation(metrics, digest, now, seen, artifact.rows, place, spent)
+            made = Evaluation(metrics, digest, world.moment, seen, artifact.rows, place, spent)
             world.ledger.note_evaluation(entry, made, refused)
             return replace(artifact, sha256=made.sha256, location=made.ref)
         else:
@@ -182,7 +181,7 @@ def reject(world: World, binding: Binding, why: str, *, silent: bool = False) ->
     entry = world.ledger.read(binding.version)
     if entry is None or (entry.manifest.rejected and (silent or not entry.manifest.silent)):
         return
-    at, by = timestamp(world.clock.now()), str(world.actor)
+    at, by = world.moment, str(world.actor)
     world.ledger.reject(entry, why, at, by, silent=str(binding.address) if silent else "")
 
 

@@ -83,6 +83,11 @@ class World:
     declared: Mapping[str, Binding] = field(default_factory=dict)
     looked: Once[Registered] | None = None
 
+    @property
+    def moment(self) -> str:
+        """The time by its clock, as records have it."""
+        return timestamp(self.clock.now())
+
     def target(self, kind: str) -> Target:
         """The target of a kind, whether or not git declares any of it."""
         return self.targets[kind] if kind in self.targets else self.idle[kind].connect()
@@ -128,7 +133,7 @@ def with_event(
 
     `version` is what people call the model; None: as it was noted before.
     """
-    now, actor, ref = timestamp(world.clock.now()), world.actor, about or record.wanted
+    now, actor, ref = world.moment, world.actor, about or record.wanted
     name = record.version_of(ref) if version is None else version
     approvers = actor.approvers or ()
     event = Event(now, what, ref, actor.run, actor.commit, why, actor.who, name, approvers)

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from reconciler.engine import required
+from reconciler.engine.world import timestamp
 from reconciler.model import Desired, Event, EventKind, ModelRef, Observed, Record, Rollout
 from tests.test_plan import ENVIRONMENT
 from tests.test_waves import endpoint, proved
@@ -43,9 +44,9 @@ def test_the_pause_after_a_proof_is_no_wait_for_a_proof(
     assert said == []
     second = endpoint("b", rollout)
     wanted = Desired(ENVIRONMENT, (second.binding,), left_out=(first.binding,), shard="1/2")
-    world = Mock(clock=Mock(now=lambda: NOW))
+    world = Mock(moment=timestamp(NOW))
     assert required.behind(world, [second], wanted) == ({}, {"b": "2026-11-30T12:09:00Z"})
-    world = Mock(clock=Mock(now=lambda: NOW + 600))
+    world = Mock(moment=timestamp(NOW + 600))
     assert required.behind(world, [second], wanted) == ({}, {})
 
 

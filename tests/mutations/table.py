@@ -332,8 +332,8 @@ _TRAIN = _mutations(
     "reconciler/engine/train.py",
     (
         "a job is started before it is noted",
-        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n",
-        "    attempt = Attempt(job, timestamp(world.clock.now()), inputs)\n    trainer.start(job, order)\n",
+        "    attempt = Attempt(job, world.moment, inputs)\n",
+        "    attempt = Attempt(job, world.moment, inputs)\n    trainer.start(job, order)\n",
         "tests/engine/test_run.py::test_the_state_of_a_new_job_is_read_beside_its_note_where_a_thread_is_free",
     ),
     (
