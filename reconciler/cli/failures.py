@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 
 from reconciler import errors
 from reconciler.console import to_nowhere
-from reconciler.errors import ReconcilerError, redact
+from reconciler.errors import ConfigurationError, ReconcilerError, redact
 from reconciler.outcome import Outcome
 
 ISSUES = "this is a bug of ours; please report it with the text above"
@@ -22,6 +23,8 @@ def failed(exc: BaseException) -> Outcome:
         return Outcome(exit_code=errors.INTERRUPTED, error="interrupted; run it again")
     if not isinstance(exc, Exception):
         raise exc
+    if isinstance(exc, FileNotFoundError) and not _has_folder():
+        exc = ConfigurationError("the folder that this runs in was deleted; change to another (cd)")
     import traceback
 
     trace = redact("".join(traceback.format_exception(exc)))
@@ -32,6 +35,15 @@ def failed(exc: BaseException) -> Outcome:
         return Outcome().ended_by(exc)
     print(trace + ISSUES, file=sys.stderr)
     return Outcome(exit_code=errors.BUG, error="the log of this step has its traceback")
+
+
+def _has_folder() -> bool:
+    """Whether the folder that the process runs in is there; without it no relative path leads
+    anywhere, and not even an absolute one can be told from it."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def say_error(outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ import typer
 from reconciler import console, errors
 from reconciler.ci.job import tell
 from reconciler.cli.failures import failed, reader_gone, say_error
-from reconciler.errors import redact
+from reconciler.errors import ConfigurationError, redact
 from reconciler.outcome import Outcome
 
 # Containers that are made beyond those that went before cycles are looked for: a fleet makes many
@@ -106,8 +106,9 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
 
 def _run(arguments: list[str] | None) -> Outcome:
     """The outcome of the command, whatever escapes it."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        _refuse_empty(given)
         outcome = _commands()(args=arguments, standalone_mode=False)
         sys.stdout.flush()  # or a reader that went away is met after we can answer for it
     except typer.TyperException as exc:
@@ -123,6 +124,9 @@ def _run(arguments: list[str] | None) -> Outcome:
             return reader_gone()
         raise
     except BaseException as exc:
+        if isinstance(exc, OSError) and exc.filename and "--install-completion" in given:
+            why = f"{exc.filename} cannot be written: {exc.strerror}"
+            return failed(ConfigurationError(f"{why}; paste what --show-completion prints instead"))
         return failed(exc)
     if outcome == errors.INTERRUPTED:  # typer makes it of a KeyboardInterrupt
         return failed(KeyboardInterrupt())

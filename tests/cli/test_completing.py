@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import errors
 from tests.lab import LOCAL
 
 if TYPE_CHECKING:
@@ -81,3 +82,28 @@ def test_what_cannot_be_read_hides_no_other_name_and_no_name_is_a_command(
     (services / "diabetes.yaml").write_text(spoilt, encoding="utf-8")
     assert spoilt != text
     assert complete("plan -t ") == "diabetes-middle diabetes-senior"
+
+
+@pytest.mark.parametrize(
+    ("home", "arguments", "said"),
+    [
+        ("file", "--install-completion bash", "file cannot be written: File exists; paste what "),
+        ("gone", "validate -f x", "the folder that this runs in was deleted; change to another"),
+    ],
+)
+def test_a_folder_that_is_none_is_said_and_is_no_bug(
+    tmp_path: Path, home: str, arguments: str, said: str
+) -> None:
+    (tmp_path / "file").touch()
+    begin = f'mkdir gone; cd gone; [ {home} = gone ] && rmdir ../gone; exec "$0" {arguments}'
+    done = subprocess.run(
+        ["bash", "--norc", "-c", begin, str(BIN / "reconciler")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (errors.CONFIGURATION, "")
+    (line,) = done.stderr.splitlines()
+    assert said in line
