@@ -81,7 +81,7 @@ def test_a_job_is_submitted_once_with_its_code(jobs: RayJobs, home: Home, ray: S
     assert told["metadata"]["model"] == "churn"
     assert told["metadata"]["resources"] == "2 CPU, 0.5 GPU, 1Gi of memory, 1 TPU"
     (package,) = ray.world.packages
-    assert told["runtime_env"] == {"working_dir": f"gcs://{package}"}
+    assert told["runtime_env"]["working_dir"] == f"gcs://{package}"
 
 
 def test_each_job_reserves_a_cpu_or_all_would_run_on_the_head(
@@ -257,8 +257,10 @@ def test_the_next_attempt_sends_a_lost_package_again(
     job = started(jobs, home)
     ray.world.end(job, "FAILED", "runtime_env setup failed: no package")
     ray.world.packages.clear()
-    started(jobs, home, attempt=2)
+    again = started(jobs, home, attempt=2)
     assert len(ray.world.packages) == 1
+    environments = [ray.world.jobs[each]["runtime_env"] for each in (job, again)]
+    assert environments[0] != environments[1], "Ray keeps the failure of the first one"
 
 
 def test_the_next_attempt_stops_the_one_before_where_that_still_runs(

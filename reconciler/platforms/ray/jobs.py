@@ -157,7 +157,12 @@ class RayJobs(Trainer):
         return {
             "submission_id": job,
             "entrypoint": f"python {RUNNER} {shlex.quote(json.dumps(task))}",
-            "runtime_env": {"working_dir": package.uri},
+            # each attempt has an environment of its own: Ray keeps the failure of one for ten
+            # minutes, such as a missing package, and does not look again (runtime_env_agent.py)
+            "runtime_env": {
+                "working_dir": package.uri,
+                "env_vars": {"RECONCILER_ATTEMPT": str(order.attempt)},
+            },
             "metadata": {**order.labels, "outputs": json.dumps(uris), "resources": words},
             **reserved,
         }
