@@ -53,6 +53,7 @@ class Servers:
     def heard(self, server: str) -> None:
         """An answer of it came."""
         self._answered.add(server)
+        self._dead.pop(server, None)
 
     def dead(self, server: str) -> Broken | None:
         """How a request ended there that was tried in vain a moment ago; None where one may try."""
