@@ -103,6 +103,14 @@ def test_what_must_not_be_taken_in_says_why(
     assert why in registry.look(recipe()).refusal
 
 
+def test_a_page_to_sign_in_is_told_with_its_fix(registry: MlflowRegistry, known: Registry) -> None:
+    known.instead = lambda *_: Reply(body=b"<html><h1>Sign in</h1>")
+    with pytest.raises(
+        UnreadableError, match=r"an HTML page .*; if that is a page to sign in, let"
+    ):
+        registry.look(recipe())
+
+
 def test_an_unknown_version_names_the_near_ones(registry: MlflowRegistry, known: Registry) -> None:
     for _ in range(19):
         known.register("fraud", FILES)

@@ -248,17 +248,17 @@ class Mlflow:
     def get(self, path: str, what: str, **query: str) -> dict[str, Any]:
         """The answer of a read: an object."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
-        return self._ask("GET", url, what).json_object()
+        return _document(self._ask("GET", url, what))
 
     def find(self, path: str, what: str, **query: str) -> dict[str, Any] | None:
         """The answer of a read; None where MLflow itself says that there is no such thing."""
         url = f"{self.url}{API}{path}?{urlencode(query)}"
         answer = self._found("GET", url, what)
-        return None if answer is None else answer.json_object()
+        return None if answer is None else _document(answer)
 
     def post(self, path: str, what: str, **body: Any) -> dict[str, Any]:
         """The answer to a write. It is sent once: MLflow's writes are not all idempotent."""
-        return self._ask("POST", f"{self.url}{API}{path}", what, json=body).json_object()
+        return _document(self._ask("POST", f"{self.url}{API}{path}", what, json=body))
 
     def delete(self, path: str, what: str, **body: Any) -> None:
         """Delete; no error where it is gone already."""
@@ -286,6 +286,14 @@ class Mlflow:
     ) -> Response:
         sending["credential"] = self._credential
         return self._http.request(method, url, expect=expect, what=what, **sending)
+
+
+def _document(answer: Response) -> dict[str, Any]:
+    """The object in an answer; a page, which a proxy gives in its place, is told with its fix."""
+    if answer.is_page:
+        fix = "let spec.mlflow.url lead to the server itself, or let the proxy accept the token"
+        raise answer.unreadable("an answer of MLflow", f"; if that is a page to sign in, {fix}")
+    return answer.json_object()
 
 
 def _check_absent(answer: Response) -> None:
