@@ -3,6 +3,7 @@ by a later one, and a run is right whichever way the service does what nobody ha
 
 from __future__ import annotations
 
+import random
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,16 @@ def quiet(world: Emulated) -> None:
     assert (serving != "blue") is in_sync
     record = world.world(read_only=True).ledger.record(world.binding().address)
     assert record is None or record.proved
+    assert one_training_per_version(world) or not in_sync
+
+
+def one_training_per_version(world: Emulated) -> list[str]:
+    """The jobs that ended well: one of a version, whichever attempt."""
     made = world.get("jobs")["value"]
     done = [job["name"] for job in made if job["properties"]["status"] == "Completed"]
-    assert len(done) == 1 or (not in_sync and not done), done
+    versions = [name.rpartition("-a")[0] for name in done]
+    assert sorted(versions) == sorted(set(versions)), done
+    return done
 
 
 @pytest.fixture
@@ -139,9 +147,13 @@ def disturbed(every: int) -> list[tuple[str, str]]:
     return [pair for n, pair in enumerate(product(ROUTES, FAULTS)) if n % every == 0]
 
 
-def one_fault_is_survived(world: Emulated, route: str, name: str) -> None:
+def disturb(world: Emulated, route: str, name: str, times: int = 1) -> None:
     fields = dict(FAULTS[name])
-    world.cloud.faults.script(Fault(route, str(fields.pop("kind")), **fields))
+    world.cloud.faults.script(Fault(route, str(fields.pop("kind")), times=times, **fields))
+
+
+def one_fault_is_survived(world: Emulated, route: str, name: str) -> None:
+    disturb(world, route, name)
     no_bug(world)
     quiet(world)
 
@@ -158,6 +170,49 @@ def test_every_fault_on_every_route_is_survived(
 ) -> None:
     one_fault_is_survived(world, route, name)
     figure("faults of the wire of Azure ML, one in a run, and survived")
+
+
+# --- many faults, and several runs ----------------------------------------------------------------
+
+
+def schedule(world: Emulated, dice: random.Random) -> None:
+    """Some applies, a change of version, and faults wherever the dice fall."""
+    (world.files / ".reconciler/3.csv").write_text("a,b\n1,2\n3,4\n")
+    for round_ in range(dice.randint(2, 4)):
+        for _ in range(dice.randint(1, 3)):
+            disturb(world, dice.choice(ROUTES), dice.choice(list(FAULTS)), dice.randint(1, 6))
+        no_bug(world)
+        one_training_per_version(world)
+        if round_ == 0:
+            world.edit("churn.yaml", 'version: "2"', 'version: "3"')
+        world.clock.advance(dice.choice((0, 1, 60, 4000)))
+    quiet(world)
+
+
+def survived(folder: Path, seeds: range) -> int:
+    for seed in seeds:
+        dice = random.Random(seed)
+        world = trained(folder / str(seed), **dice.choice(({}, *READINGS)))
+        try:
+            schedule(world, dice)
+        except AssertionError as exc:
+            raise AssertionError(f"schedule {seed}: {exc}") from exc
+        finally:
+            world.close()
+    return len(seeds)
+
+
+def test_seeded_schedules_of_faults_are_survived(tmp_path: Path) -> None:
+    assert survived(tmp_path, range(3)) == 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", [1000, 1020])
+def test_many_seeded_schedules_of_faults_are_survived(
+    tmp_path: Path, first: int, figure: Callable[[str], None]
+) -> None:
+    seeds = range(first, first + 20)
+    figure(f"faults on the wire of Azure ML, from seed {first}: {survived(tmp_path, seeds)} of 20")
 
 
 # --- what nobody has recorded ---------------------------------------------------------------------
