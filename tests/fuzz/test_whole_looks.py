@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,7 +80,7 @@ def proofs(town: Town) -> None:
         with contextlib.suppress(ReconcilerError):
             score = world.targets[binding.kind].score(binding).score
             check_types(score)
-            document_bytes({"score": vars(score)})
+            document_bytes({"score": asdict(score)})
 
 
 def exports(town: Town) -> None:
