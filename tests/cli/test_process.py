@@ -182,6 +182,9 @@ def test_the_demo_ends_well_and_says_first_that_it_talks_to_an_emulator() -> Non
     assert "emulator" in done.stdout.splitlines()[0]
     for words in ("train, then bind", "4 proved", "Nothing to do", "4 Synced", "ended well"):
         assert words in done.stdout
+    told = done.stdout.partition("== 5.")[2].partition("== 6.")[0]
+    assert "bind (drifted)" in told
+    assert "drifted from 2026-11, proved here on " in told
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "Traceback" not in done.stderr
     assert time.monotonic() - began < 120

@@ -54,7 +54,7 @@ EVERY = {
     "delete, new": 4,
     "delete, classic": 4,
 }
-SAMPLE = 3  # points of these scenarios in the ordinary run; `pytest -m long` runs all of all
+SAMPLE = 2  # points of these scenarios in the ordinary run; `pytest -m long` runs all of all
 SAMPLED = (
     ("studio", "new"),
     ("studio", "roll back, classic"),

@@ -207,7 +207,7 @@ def survived(folder: Path, seeds: range) -> int:
 
 
 def test_seeded_schedules_of_faults_are_survived(tmp_path: Path) -> None:
-    assert survived(tmp_path, range(15)) == 15
+    assert survived(tmp_path, range(8)) == 8
 
 
 @pytest.mark.long

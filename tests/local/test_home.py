@@ -116,6 +116,7 @@ def test_the_sample_is_trained_swapped_proved_repaired_and_rolled_back(home: Hom
     assert (home.declared, home.jobs) == ("2026-10", 2)
 
 
+@pytest.mark.long
 def test_without_a_place_to_ask_a_swap_is_declared_only(home: Home) -> None:
     text = (home.folder / "wine.yaml").read_text("utf-8")
     (home.folder / "wine.yaml").write_text(text[: text.index("  verify:")], "utf-8")
