@@ -84,7 +84,7 @@ class Resolver:
     """Joins the documents of one tree; `problems` grows while it does.
 
     `doubtful` are the names of environments that need what is wrong, wherever that is written.
-    `complete` says that every document could be read, so that what is not there is missing.
+    `complete`: every document could be read, so whatever is not found is missing.
     """
 
     def __init__(
